@@ -1,0 +1,56 @@
+package lineage
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+)
+
+// ID is the address of a record: the SHA-256 of its envelope. The zero ID names nothing.
+//
+// Its text form is the 43 characters of unpadded base64url, which is also the jti of the token that the record stands
+// behind.
+type ID [sha256.Size]byte
+
+var errID = errors.New("lineage: not a record id")
+
+// ParseID reads the text form. Only the one canonical spelling of an id is accepted.
+func ParseID(s string) (ID, error) {
+	var id ID
+	err := id.UnmarshalText([]byte(s))
+	return id, err
+}
+
+// IDOf returns the address of the record whose envelope is raw.
+func IDOf(raw []byte) ID { return sha256.Sum256(raw) }
+
+// IsZero reports whether id names nothing.
+func (id ID) IsZero() bool { return id == ID{} }
+
+// String returns the text form, or the empty string for the zero ID.
+func (id ID) String() string {
+	if id.IsZero() {
+		return ""
+	}
+	return base64.RawURLEncoding.EncodeToString(id[:])
+}
+
+// MarshalText implements encoding.TextMarshaler.
+func (id ID) MarshalText() ([]byte, error) { return []byte(id.String()), nil }
+
+// UnmarshalText implements encoding.TextUnmarshaler. The empty text is the zero ID.
+func (id *ID) UnmarshalText(text []byte) error {
+	if len(text) == 0 {
+		*id = ID{}
+		return nil
+	}
+	var out ID
+	if len(text) != base64.RawURLEncoding.EncodedLen(len(out)) {
+		return errID
+	}
+	if _, err := base64.RawURLEncoding.Strict().Decode(out[:], text); err != nil || out.IsZero() {
+		return errID
+	}
+	*id = out
+	return nil
+}

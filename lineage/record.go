@@ -1,0 +1,247 @@
+package lineage
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/tokenboundary/tokenboundary/internal/canon"
+)
+
+// FormatVersion is the version of the encoding that Seal writes. A reader refuses a version it does not know.
+const FormatVersion = 1
+
+// Kind says what a record stands for.
+type Kind string
+
+// The kinds of record.
+const (
+	KindToken  Kind = "token"  // a token that was allowed
+	KindTask   Kind = "task"   // a task; everything made for it descends from this record
+	KindDenial Kind = "denial" // a request that was refused
+)
+
+// Envelope is the part of a record that its ID is the hash of.
+type Envelope struct {
+	Version int    `json:"v"`
+	Kind    Kind   `json:"kind"`
+	Issuer  string `json:"iss"` // the boundary's own issuer: one issuer is one tenant
+	// Parents are the records this one was made from, the subject's first. Today a record has at most one.
+	Parents []ID `json:"parents,omitempty"`
+	// Ancestors are all records above this one, root first; at most 16.
+	Ancestors []ID `json:"ancestors,omitempty"`
+	// Grant is the root grant; zero in the record that is the root itself. See Record.Root.
+	Grant ID `json:"grant,omitzero"`
+	// IssuedAt is when the decision was made, ExpiresAt when what it allowed ends (zero in a denial).
+	IssuedAt  time.Time `json:"iat"`
+	ExpiresAt time.Time `json:"exp,omitzero"`
+	// Since is the time of the oldest outside evidence behind the record: a revocation counts it as the time of
+	// issue. It is never later than IssuedAt.
+	Since time.Time `json:"since"`
+	// Policy is the version of the policy set that decided.
+	Policy string `json:"policy,omitempty"`
+	// Digest is the SHA-256 of the body's bytes, which hold a random salt, so that an erased body cannot be guessed.
+	Digest ID `json:"body"`
+}
+
+// Body is the part of a record that says who, what and why. It may be erased once nothing derived from it is live;
+// the chain then still verifies. It never holds a credential.
+type Body struct {
+	Salt []byte `json:"salt"`
+	// Client is the authenticated OAuth client; ClientKind its registered kind.
+	Client     string `json:"client"`
+	ClientKind string `json:"client_kind,omitempty"`
+	// Subject is whose authority this is; Actors is the actor chain, the current actor first.
+	Subject    Party    `json:"subject,omitzero"`
+	Actors     []Party  `json:"actors,omitempty"`
+	Session    Session  `json:"session,omitzero"`
+	GrantType  string   `json:"grant_type"`
+	Connection string   `json:"connection,omitempty"`
+	Paths      []string `json:"paths,omitempty"` // the policy paths that decided; one, except for a task over several
+	Task       *Task    `json:"task,omitempty"`
+	// Requested is what was asked for, in canonical form; Granted what was allowed; Audience what the token is for.
+	Requested Requested `json:"requested,omitzero"`
+	Granted   Authority `json:"granted,omitzero"`
+	Audience  []string  `json:"aud,omitempty"`
+	// Reasons says, per resource and scope, which rule granted it or why it was dropped.
+	Reasons  []Reason `json:"reasons,omitempty"`
+	Controls []string `json:"controls,omitempty"`
+	// ActorToken is the id of the token of ours that the actor presented, if it did: what was made with it dies with
+	// it. Its selectors are among Selectors.
+	ActorToken ID `json:"actor_token,omitzero"`
+	// Key is the id (kid) of the key that the token is signed with; empty where a host mints.
+	Key string `json:"kid,omitempty"`
+	// Code is the OAuth error code of a denial.
+	Code string `json:"code,omitempty"`
+	// Facts are the versions of the changeable facts that the decision read.
+	Facts map[string]uint64 `json:"facts,omitempty"`
+	// Selectors are those of this record and of every ancestor, except the ones that the envelope implies. Use
+	// Record.Selectors.
+	Selectors []Selector `json:"selectors,omitempty"`
+	// Unconfirmed marks a decision handed to a host that cannot report what it did with it.
+	Unconfirmed bool `json:"unconfirmed,omitempty"`
+}
+
+// Requested is a request in canonical form. Everything a re-decision or a replay needs is in it.
+type Requested struct {
+	Resources []string        `json:"resources,omitempty"`
+	Scopes    []string        `json:"scopes,omitempty"`
+	Lifetime  time.Duration   `json:"lifetime,omitempty"`
+	Details   json.RawMessage `json:"details,omitempty"`
+}
+
+// Task is what a record says of the task it belongs to.
+type Task struct {
+	// ID is the id of the task's record; zero in that record itself.
+	ID       ID              `json:"id,omitzero"`
+	Purpose  string          `json:"purpose"`
+	Context  json.RawMessage `json:"context,omitempty"`
+	Deadline time.Time       `json:"deadline"`
+	// Budget is how many tokens may be derived under the task.
+	Budget uint64 `json:"budget,omitempty"`
+	// Authority is set in the task's record and in a task token, which stands for the task: what is derived from it
+	// narrows from here, not from the token's own grant.
+	Authority *Authority `json:"authority,omitempty"`
+}
+
+// Reason says why one scope at one resource was granted or dropped.
+type Reason struct {
+	Resource string `json:"resource,omitempty"`
+	Scope    string `json:"scope,omitempty"`
+	Granted  bool   `json:"granted,omitempty"`
+	// Rule names the policy rule that decided, as path#rule; empty where the boundary itself did.
+	Rule string `json:"rule,omitempty"`
+	// Why is for the operator. It never reaches the OAuth client.
+	Why string `json:"why,omitempty"`
+	// Delegates are the clients, besides the one it was issued to, that may derive this scope from the token.
+	Delegates []string `json:"delegates,omitempty"`
+}
+
+// Record is one decision and what it came from. It is immutable: treat its slices and pointers as read-only.
+type Record struct {
+	Envelope
+	Body *Body // nil once erased
+	id   ID
+	raw  []byte
+	body []byte
+}
+
+var errRecord = errors.New("lineage: not a record")
+
+// Seal makes a record of an envelope and a body: it sets version, salt, digest and address.
+func Seal(env Envelope, body Body) (Record, error) {
+	body.Salt = make([]byte, 16)
+	rand.Read(body.Salt) //nolint:errcheck // never fails (crypto/rand)
+	body.Selectors = Union(body.Selectors)
+	rawBody, err := encode(body)
+	if err != nil {
+		return Record{}, err
+	}
+	env.Version, env.Digest = FormatVersion, sha256.Sum256(rawBody)
+	env.IssuedAt, env.ExpiresAt, env.Since = Time(env.IssuedAt), Time(env.ExpiresAt), Time(env.Since)
+	raw, err := encode(env)
+	if err != nil {
+		return Record{}, err
+	}
+	return Decode(raw, rawBody)
+}
+
+// ID returns the record's address.
+func (r Record) ID() ID { return r.id }
+
+// Raw returns the envelope's bytes, those that the address is the hash of. The caller must not change them.
+func (r Record) Raw() []byte { return r.raw }
+
+// RawBody returns the body's bytes, or nil once it was erased. The caller must not change them.
+func (r Record) RawBody() []byte { return r.body }
+
+// Root returns the id of the root grant, which is the record's own where it is the root.
+func (r Record) Root() ID {
+	if r.Grant.IsZero() {
+		return r.id
+	}
+	return r.Grant
+}
+
+// TaskID returns the id of the innermost task the record belongs to, itself included; zero where there is none.
+func (r Record) TaskID() ID {
+	switch {
+	case r.Kind == KindTask:
+		return r.id
+	case r.Body != nil && r.Body.Task != nil:
+		return r.Body.Task.ID
+	}
+	return ID{}
+}
+
+// Derivable returns the authority that a child of r narrows from: the task's where r is a task or a task token, else
+// what r itself was granted. An erased record has none.
+func (r Record) Derivable() Authority {
+	switch {
+	case r.Body == nil:
+		return Authority{}
+	case r.Body.Task != nil && r.Body.Task.Authority != nil:
+		return *r.Body.Task.Authority
+	}
+	return r.Body.Granted
+}
+
+// Selectors returns every selector by which the record can be cut, sorted: its own, its ancestors', and those that
+// the envelope implies. A child starts from this set.
+func (r Record) Selectors() []Selector {
+	implied := make([]Selector, 0, len(r.Ancestors)+3)
+	for _, a := range r.Ancestors {
+		implied = append(implied, Selector{SelectToken, a.String()})
+	}
+	implied = append(implied, Selector{SelectToken, r.id.String()})
+	if r.Kind != KindDenial {
+		implied = append(implied, Selector{SelectGrant, r.Root().String()})
+	}
+	if r.Kind == KindTask {
+		implied = append(implied, Selector{SelectTask, r.id.String()})
+	}
+	if r.Body == nil {
+		return Union(implied)
+	}
+	return Union(implied, r.Body.Selectors)
+}
+
+// Erase returns the record without its body.
+func (r Record) Erase() Record {
+	r.Body, r.body = nil, nil
+	return r
+}
+
+// Equal reports whether two records are the same bytes.
+func (r Record) Equal(o Record) bool {
+	return r.id == o.id && slices.Equal(r.raw, o.raw) && slices.Equal(r.body, o.body)
+}
+
+func (e Envelope) check() error {
+	switch {
+	case e.Version != FormatVersion:
+		return fmt.Errorf("%w: unknown format version", errRecord)
+	case e.Kind != KindToken && e.Kind != KindTask && e.Kind != KindDenial:
+		return fmt.Errorf("%w: unknown kind", errRecord)
+	case canon.Name(e.Issuer) != nil:
+		return fmt.Errorf("%w: no issuer", errRecord)
+	case e.Digest.IsZero() || e.IssuedAt.IsZero() || e.Since.IsZero() || e.Since.After(e.IssuedAt):
+		return fmt.Errorf("%w: digest or times", errRecord)
+	case len(e.Ancestors) > canon.MaxChain || (len(e.Ancestors) > 0) != !e.Grant.IsZero():
+		return fmt.Errorf("%w: ancestors", errRecord)
+	case len(e.Ancestors) > 0 && e.Ancestors[0] != e.Grant:
+		return fmt.Errorf("%w: the first ancestor is not the root grant", errRecord)
+	case e.Kind != KindDenial && !e.ExpiresAt.After(e.IssuedAt):
+		return fmt.Errorf("%w: expires before it is issued", errRecord)
+	}
+	for _, p := range e.Parents {
+		if !slices.Contains(e.Ancestors, p) {
+			return fmt.Errorf("%w: a parent is not an ancestor", errRecord)
+		}
+	}
+	return nil
+}

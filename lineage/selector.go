@@ -1,0 +1,101 @@
+package lineage
+
+import (
+	"cmp"
+	"errors"
+	"slices"
+	"strings"
+
+	"github.com/tokenboundary/tokenboundary/internal/canon"
+)
+
+// The kinds of selector. What the first five name never comes back, so cutting it is absolute. What the others name
+// lives on, so cutting it kills what was issued before a moment.
+const (
+	SelectToken   = "token"   // one record and all that came from it
+	SelectTask    = "task"    // a task, by its id
+	SelectGrant   = "grant"   // a root grant, by its id
+	SelectSession = "session" // an identity provider's session
+	SelectKey     = "key"     // a signing key, by its kid
+
+	SelectSubject    = "subject"
+	SelectActor      = "actor" // any actor of the chain
+	SelectClient     = "client"
+	SelectConnection = "connection"
+	SelectPath       = "path" // a policy path and all below it
+)
+
+var absoluteKinds = []string{SelectToken, SelectTask, SelectGrant, SelectSession, SelectKey}
+var datedKinds = []string{SelectSubject, SelectActor, SelectClient, SelectConnection, SelectPath}
+
+// Selector names a set of live records by something they carry. Its text form is "kind:value", split at the first
+// colon. The zero Selector selects nothing.
+type Selector struct{ Kind, Value string }
+
+var errSelector = errors.New("lineage: not a selector")
+
+// ParseSelector reads "kind:value". An unknown kind, an empty value, and an id that is not one are refused.
+func ParseSelector(s string) (Selector, error) {
+	kind, value, _ := strings.Cut(s, ":")
+	sel := Selector{kind, value}
+	return sel, sel.check()
+}
+
+func (s Selector) check() error {
+	if !slices.Contains(absoluteKinds, s.Kind) && !slices.Contains(datedKinds, s.Kind) {
+		return errSelector
+	}
+	if s.Kind == SelectToken || s.Kind == SelectTask || s.Kind == SelectGrant {
+		if id, err := ParseID(s.Value); err != nil || id.IsZero() {
+			return errSelector
+		}
+	}
+	if canon.Name(s.Value) != nil {
+		return errSelector
+	}
+	return nil
+}
+
+// Absolute reports whether cutting the selector kills all that carries it, whenever it was issued.
+func (s Selector) Absolute() bool { return slices.Contains(absoluteKinds, s.Kind) }
+
+// String returns "kind:value".
+func (s Selector) String() string { return s.Kind + ":" + s.Value }
+
+// MarshalText implements encoding.TextMarshaler.
+func (s Selector) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// UnmarshalText implements encoding.TextUnmarshaler with the rules of ParseSelector.
+func (s *Selector) UnmarshalText(text []byte) error {
+	sel, err := ParseSelector(string(text))
+	if err != nil {
+		return err
+	}
+	*s = sel
+	return nil
+}
+
+// PathSelectors returns a selector for the policy path and for each of its prefixes, "/" first.
+func PathSelectors(path string) []Selector {
+	out := []Selector{{SelectPath, "/"}}
+	for i := 1; i < len(path); i++ {
+		if path[i] == '/' {
+			out = append(out, Selector{SelectPath, path[:i]})
+		}
+	}
+	if len(path) > 1 {
+		out = append(out, Selector{SelectPath, path})
+	}
+	return out
+}
+
+// Union returns the sorted set of all selectors in the lists.
+func Union(lists ...[]Selector) []Selector {
+	out := slices.Concat(lists...)
+	slices.SortFunc(out, compareSelectors)
+	return slices.Compact(out)
+}
+
+func compareSelectors(a, b Selector) int {
+	return cmp.Or(strings.Compare(a.Kind, b.Kind), strings.Compare(a.Value, b.Value))
+}

@@ -1,0 +1,129 @@
+package lineage
+
+import (
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// State is what a record amounts to at a moment.
+type State string
+
+// The states of a record. What descends from something revoked, and what belongs to a task that was ended, is revoked.
+const (
+	Active    State = "active"
+	Expired   State = "expired"
+	Revoked   State = "revoked"
+	Suspended State = "suspended"
+	Denied    State = "denied"
+)
+
+// Node is a record together with its state when it was read.
+type Node struct {
+	Record Record
+	State  State
+}
+
+// WriteTree renders nodes as an indented tree for people: each record under its first parent, with what it grants and
+// the rule that allowed each scope. A record whose parent is not among the nodes stands at the top. Names that came
+// from outside are escaped.
+func WriteTree(w io.Writer, nodes []Node) error {
+	known := map[ID]bool{}
+	for _, n := range nodes {
+		known[n.Record.ID()] = true
+	}
+	children := map[ID][]Node{}
+	for _, n := range nodes {
+		var parent ID
+		if ps := n.Record.Parents; len(ps) > 0 && known[ps[0]] {
+			parent = ps[0]
+		}
+		children[parent] = append(children[parent], n)
+	}
+	t := &treeWriter{w: w, children: children}
+	for _, n := range children[ID{}] {
+		t.node(n, "", "")
+	}
+	return t.err
+}
+
+type treeWriter struct {
+	w        io.Writer
+	children map[ID][]Node
+	err      error
+}
+
+func (t *treeWriter) line(format string, args ...any) {
+	if t.err == nil {
+		_, t.err = fmt.Fprintf(t.w, format+"\n", args...)
+	}
+}
+
+// node writes n with first before its heading and rest before every further line.
+func (t *treeWriter) node(n Node, first, rest string) {
+	t.line("%s%s", first, heading(n))
+	below := t.children[n.Record.ID()]
+	bar := "   "
+	if len(below) > 0 {
+		bar = "│  "
+	}
+	for _, text := range explain(n.Record) {
+		t.line("%s%s%s", rest, bar, text)
+	}
+	for i, c := range below {
+		if i == len(below)-1 {
+			t.node(c, rest+"└─ ", rest+"   ")
+		} else {
+			t.node(c, rest+"├─ ", rest+"│  ")
+		}
+	}
+}
+
+func heading(n Node) string {
+	r := n.Record
+	out := fmt.Sprintf("%s %.8s…  %s", r.Kind, r.ID(), n.State)
+	if !r.ExpiresAt.IsZero() {
+		out += "  until " + r.ExpiresAt.Format(time.TimeOnly)
+	}
+	if r.Body == nil {
+		return out + "  (erased)"
+	}
+	out += "  " + safe(r.Body.Subject.ID)
+	for _, a := range r.Body.Actors {
+		out += " ← " + safe(a.ID)
+	}
+	return out + "  via " + safe(r.Body.Client)
+}
+
+func explain(r Record) []string {
+	if r.Body == nil {
+		return nil
+	}
+	var out []string
+	if r.Kind == KindTask {
+		out = append(out, "purpose "+safe(r.Body.Task.Purpose))
+	}
+	if r.Kind == KindDenial {
+		out = append(out, "refused: "+safe(r.Body.Code))
+	}
+	for _, x := range r.Body.Reasons {
+		what := strings.TrimSpace(safe(x.Scope) + " @ " + safe(x.Resource))
+		switch {
+		case x.Scope == "":
+			out = append(out, safe(x.Why))
+		case x.Granted:
+			out = append(out, fmt.Sprintf("%s  allowed by %s", what, safe(x.Rule)))
+		default:
+			out = append(out, fmt.Sprintf("%s  dropped: %s", what, safe(x.Why)))
+		}
+	}
+	return out
+}
+
+// safe escapes what would let a name forge lines or colours on a terminal.
+func safe(s string) string {
+	q := strconv.QuoteToGraphic(s)
+	return strings.ReplaceAll(q[1:len(q)-1], `\"`, `"`)
+}
