@@ -1,0 +1,197 @@
+// Package memory is a store that lives as long as the process: for tests, for examples, and for hosts that accept
+// that a restart ends every token.
+package memory
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"slices"
+	"sync"
+
+	"github.com/tokenboundary/tokenboundary/lineage"
+	"github.com/tokenboundary/tokenboundary/store"
+)
+
+// Store is an in-memory store.Store. Its zero value is not usable; see New.
+type Store struct {
+	mu      sync.RWMutex
+	issuers map[string]*space
+}
+
+var _ store.Store = (*Store)(nil)
+
+// New returns an empty store.
+func New() *Store { return &Store{issuers: map[string]*space{}} }
+
+// Commit implements store.Store.
+func (s *Store) Commit(ctx context.Context, txs []store.Tx) []error {
+	errs := make([]error, len(txs))
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i, tx := range txs {
+		if errs[i] = ctx.Err(); errs[i] == nil {
+			errs[i] = store.Apply(s.space(tx.Issuer), tx)
+		}
+	}
+	return errs
+}
+
+// Get implements store.Store.
+func (s *Store) Get(ctx context.Context, issuer string, ids []lineage.ID) ([]store.Entry, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	out := make([]store.Entry, len(ids))
+	sp := s.issuers[issuer]
+	if sp == nil {
+		return out, nil
+	}
+	for i, id := range ids {
+		r, found := sp.records[id]
+		if !found {
+			continue
+		}
+		out[i].Record = r
+		for _, sel := range r.Selectors() {
+			if m, ok := sp.marks[sel]; ok {
+				out[i].Marks = append(out[i].Marks, m)
+			}
+			if h, ok := sp.heads[sel.String()]; ok {
+				out[i].Heads = append(out[i].Heads, copyHead(h))
+			}
+		}
+	}
+	return out, nil
+}
+
+// Heads implements store.Store.
+func (s *Store) Heads(ctx context.Context, issuer string, keys []string) ([]store.Head, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	out := make([]store.Head, len(keys))
+	sp := s.issuers[issuer]
+	for i, k := range keys {
+		out[i].Key = k
+		if sp != nil {
+			h, _ := sp.Head(k)
+			out[i] = copyHead(h)
+		}
+	}
+	return out, nil
+}
+
+// Revoked implements store.Store.
+func (s *Store) Revoked(ctx context.Context, issuer string, sels []lineage.Selector) ([]lineage.Mark, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	var out []lineage.Mark
+	if sp := s.issuers[issuer]; sp != nil {
+		for _, sel := range sels {
+			if m, ok := sp.marks[sel]; ok {
+				out = append(out, m)
+			}
+		}
+	}
+	return out, nil
+}
+
+// chunk is how many entries Scan and Feed read under one lock.
+const chunk = 256
+
+// Scan implements store.Store.
+func (s *Store) Scan(ctx context.Context, issuer string, sel lineage.Selector, from lineage.ID) iter.Seq2[lineage.Record, error] {
+	return func(yield func(lineage.Record, error) bool) {
+		for {
+			part, err := s.scan(ctx, issuer, sel, from)
+			if err != nil {
+				yield(lineage.Record{}, err)
+				return
+			}
+			for _, r := range part {
+				if !yield(r, nil) {
+					return
+				}
+				from = r.ID()
+			}
+			if len(part) < chunk {
+				return
+			}
+		}
+	}
+}
+
+func (s *Store) scan(ctx context.Context, issuer string, sel lineage.Selector, from lineage.ID) ([]lineage.Record, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	sp := s.issuers[issuer]
+	if sp == nil {
+		sp = newSpace()
+	}
+	list, start := sp.bySelector[sel], 0
+	if !from.IsZero() {
+		last, found := sp.records[from]
+		if !found {
+			return nil, fmt.Errorf("%w: scan from an unknown record", store.ErrInvalid)
+		}
+		at, exact := slices.BinarySearchFunc(list, place(last), placed.compare)
+		if start = at; exact {
+			start++
+		}
+	}
+	part := list[start:min(start+chunk, len(list))]
+	out := make([]lineage.Record, len(part))
+	for i, p := range part {
+		out[i] = sp.records[p.id]
+	}
+	return out, nil
+}
+
+// Feed implements store.Store.
+func (s *Store) Feed(ctx context.Context, issuer string, after uint64) iter.Seq2[lineage.Revocation, error] {
+	return func(yield func(lineage.Revocation, error) bool) {
+		for {
+			part, err := s.feed(ctx, issuer, after)
+			if err != nil {
+				yield(lineage.Revocation{}, err)
+				return
+			}
+			for _, r := range part {
+				if !yield(r, nil) {
+					return
+				}
+				after = r.Seq
+			}
+			if len(part) < chunk {
+				return
+			}
+		}
+	}
+}
+
+func (s *Store) feed(ctx context.Context, issuer string, after uint64) ([]lineage.Revocation, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	var all []lineage.Revocation
+	if sp := s.issuers[issuer]; sp != nil {
+		all = sp.feed
+	}
+	if after > uint64(len(all)) {
+		return nil, store.ErrGone
+	}
+	return slices.Clone(all[after:min(after+chunk, uint64(len(all)))]), nil
+}
