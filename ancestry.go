@@ -1,0 +1,306 @@
+package tokenboundary
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/tokenboundary/tokenboundary/internal/canon"
+	"github.com/tokenboundary/tokenboundary/lineage"
+	"github.com/tokenboundary/tokenboundary/store"
+)
+
+// ancestry is the second step: whose authority is used, who acts, what both come from, and whether all of it lives.
+func (h *hop) ancestry(ctx context.Context) error {
+	if h.req.Grant != Exchange {
+		if !h.req.Subject.IsZero() || !h.req.Actor.IsZero() {
+			return refuse(CodeInvalidRequest, "subject_token", "this grant has no subject")
+		}
+		h.subject, h.session.Kind = h.g.party(h.client), h.client.Kind.party()
+		return nil
+	}
+	p, e, err := h.present(ctx, h.req.Subject, "subject_token")
+	switch {
+	case err != nil:
+		return err
+	case e != nil:
+		err = h.inherit(*e)
+	default:
+		err = h.begin(ctx, p)
+	}
+	if err != nil || h.req.Actor.IsZero() {
+		return err
+	}
+	return h.presentActor(ctx)
+}
+
+// present verifies a subject or actor token. Where it is ours, the entry behind it is returned, and it lives.
+func (h *hop) present(ctx context.Context, c Credential, param string) (Principal, *store.Entry, error) {
+	var p Principal
+	var e store.Entry
+	var err error
+	if c.Type == TypeAccessToken && c.Verified == nil {
+		e, err = h.g.own(ctx, c.Value)
+	} else if p, err = h.g.identify(ctx, c); err == nil {
+		e, err = h.g.hosted(ctx, p)
+	}
+	if errors.Is(err, ErrUnavailable) {
+		return p, nil, err
+	}
+	if err != nil {
+		return p, nil, refuse(CodeInvalidRequest, param, "not acceptable: "+err.Error())
+	}
+	if e.Record.ID().IsZero() {
+		if !p.Expires.IsZero() && !h.now.Before(p.Expires.Add(h.g.cfg.Lifetimes.ClockLeeway)) {
+			return p, nil, refuse(CodeInvalidRequest, param, "expired")
+		}
+		once, err := onceProof(p)
+		if err != nil {
+			return p, nil, refuse(CodeInvalidRequest, param, err.Error())
+		}
+		if once != nil {
+			h.proofs = append(h.proofs, once)
+		}
+		return p, nil, nil
+	}
+	if s := stateOf(e, h.now); s != lineage.Active {
+		return p, nil, refuse(CodeInvalidRequest, param, "the token is "+string(s))
+	}
+	return p, &e, nil
+}
+
+// own returns the entry behind a token of ours. Only signature and id are believed; everything else the token says
+// must be what its record says.
+func (g *Governor) own(ctx context.Context, raw string) (store.Entry, error) {
+	if g.cfg.Minter == nil || raw == "" || len(raw) > canon.MaxToken {
+		return store.Entry{}, ErrNotMine
+	}
+	claims, err := g.cfg.Minter.Verify(ctx, raw)
+	if err != nil {
+		return store.Entry{}, err
+	}
+	id, err := lineage.ParseID(claims.ID)
+	if err != nil {
+		return store.Entry{}, err
+	}
+	e, err := g.entry(ctx, id)
+	if err == nil && !claims.matches(e.Record) {
+		err = errors.New("the token differs from its record")
+	}
+	return e, err
+}
+
+// hosted returns the entry behind a token that a host minted; an empty one where p is no such token.
+func (g *Governor) hosted(ctx context.Context, p Principal) (store.Entry, error) {
+	id := p.Lineage
+	if id.IsZero() {
+		if p.Handle == "" {
+			return store.Entry{}, nil
+		}
+		heads, err := g.cfg.Store.Heads(ctx, g.cfg.Issuer, []string{handleKey(p.Handle)})
+		if err != nil {
+			return store.Entry{}, unavailable("store", err)
+		}
+		if err := id.UnmarshalText(heads[0].Value); err != nil || id.IsZero() {
+			return store.Entry{}, errors.New("no decision has this handle")
+		}
+	}
+	e, err := g.entry(ctx, id)
+	if err == nil && (e.Record.Kind != lineage.KindToken || e.Record.Body == nil) {
+		err = errors.New("not the record of a token")
+	}
+	return e, err
+}
+
+// entry reads one record and all that is known of it.
+func (g *Governor) entry(ctx context.Context, id lineage.ID) (store.Entry, error) {
+	if id.IsZero() {
+		return store.Entry{}, fmt.Errorf("%w: record", ErrNotFound)
+	}
+	found, err := g.cfg.Store.Get(ctx, g.cfg.Issuer, []lineage.ID{id})
+	switch {
+	case err != nil:
+		return store.Entry{}, unavailable("store", err)
+	case found[0].Record.ID() != id || found[0].Record.Issuer != g.cfg.Issuer:
+		return store.Entry{}, fmt.Errorf("%w: record", ErrNotFound)
+	}
+	return found[0], nil
+}
+
+// stateOf returns what a record amounts to at now. Validity is derived here and nowhere stored: a record is active only if
+// it is unexpired, nothing it came from is revoked, and every task above it is exactly active.
+func stateOf(e store.Entry, now time.Time) lineage.State {
+	r := e.Record
+	if r.Kind == lineage.KindDenial {
+		return lineage.Denied
+	}
+	for _, m := range e.Marks {
+		if m.Kills(r.Since) {
+			return lineage.Revoked
+		}
+	}
+	suspended := false
+	for _, s := range r.Selectors() {
+		if s.Kind != lineage.SelectTask {
+			continue
+		}
+		switch headOf(e, s.String()).State {
+		case string(TaskActive):
+		case string(TaskSuspended):
+			suspended = true
+		default:
+			return lineage.Revoked
+		}
+	}
+	switch {
+	case !now.Before(r.ExpiresAt):
+		return lineage.Expired
+	case r.Body == nil:
+		return lineage.Revoked // erased: what it carried cannot be checked any more
+	case suspended:
+		return lineage.Suspended
+	}
+	return lineage.Active
+}
+
+func headOf(e store.Entry, key string) store.Head {
+	i := slices.IndexFunc(e.Heads, func(h store.Head) bool { return h.Key == key })
+	if i < 0 {
+		return store.Head{Key: key}
+	}
+	return e.Heads[i]
+}
+
+// inherit takes subject, session, chain and ceiling from the record behind the subject token.
+func (h *hop) inherit(e store.Entry) error {
+	r := e.Record
+	ceiling := r.Derivable()
+	if r.Body.Client != h.client.ID {
+		// Being named in aud gives no right; the rule that granted a scope must have named the client.
+		ceiling.Access = delegated(ceiling.Access, r.Body.Reasons, h.client.ID)
+		if len(ceiling.Access) == 0 {
+			return refuse(CodeInvalidRequest, "subject_token", "not delegable to this client")
+		}
+	}
+	ceiling = ceiling.Normal()
+	h.subject, h.session, h.carried = r.Body.Subject, r.Body.Session, r.Body.Actors
+	h.ceiling, h.parent = &ceiling, &e
+	return nil
+}
+
+// delegated returns the part of access whose granting rules name the client as a delegate.
+func delegated(access []lineage.Access, reasons []lineage.Reason, client string) []lineage.Access {
+	var out []lineage.Access
+	for _, x := range access {
+		var scopes []string
+		for _, s := range x.Scopes {
+			if slices.ContainsFunc(reasons, func(r lineage.Reason) bool {
+				return r.Granted && r.Resource == x.Resource && r.Scope == s && slices.Contains(r.Delegates, client)
+			}) {
+				scopes = append(scopes, s)
+			}
+		}
+		if len(scopes) > 0 {
+			out = append(out, lineage.Access{Resource: x.Resource, Scopes: scopes})
+		}
+	}
+	return out
+}
+
+// begin starts a new root from an outside credential.
+func (h *hop) begin(ctx context.Context, p Principal) error {
+	no := func(why string) error { return refuse(CodeInvalidRequest, "subject_token", why) }
+	if !slices.Contains(partyKinds, p.Party.Kind) {
+		return no("a subject of no known kind")
+	}
+	switch _, err := h.g.cfg.Clients.Client(ctx, p.Party.ID); {
+	case err == nil:
+		return no("the subject has the name of a client")
+	case !errors.Is(err, ErrNotFound):
+		return unavailable("clients", err)
+	}
+	if !p.Identity && p.Authority == nil {
+		return no("its authority is unknown")
+	}
+	h.subject, h.session, h.carried, h.mayAct = p.Party, p.Session, p.Actors, p.MayAct
+	if h.client.presents(p.Party.ID) { // the client acts for itself
+		h.subject.Kind = h.client.Kind.party()
+		h.session.Kind = h.subject.Kind
+	}
+	if h.session.Kind == "" {
+		h.session.Kind = h.subject.Kind
+	}
+	if p.Authority != nil {
+		ceiling := p.Authority.Normal()
+		if ceiling.NotAfter.IsZero() {
+			ceiling.NotAfter = p.Expires
+		}
+		h.ceiling = &ceiling
+	}
+	if h.req.Subject.Type != TypeIDToken {
+		h.bound = p.Expires
+	}
+	h.attest(p, lineage.SelectSubject)
+	return nil
+}
+
+// presentActor verifies the actor token and binds it to the authenticated client.
+func (h *hop) presentActor(ctx context.Context) error {
+	no := func(why string) error { return refuse(CodeInvalidRequest, "actor_token", why) }
+	p, e, err := h.present(ctx, h.req.Actor, "actor_token")
+	if err != nil {
+		return err
+	}
+	if e == nil {
+		if !h.client.presents(p.Party.ID) {
+			return no("not an identity of this client")
+		}
+		h.attest(p, lineage.SelectActor)
+	} else {
+		b := e.Record.Body
+		p.Party = b.Subject
+		if len(b.Actors) > 0 {
+			p.Party = b.Actors[0]
+		}
+		switch {
+		case b.Client != h.client.ID || p.Party.ID != h.client.ID && !h.client.presents(p.Party.ID):
+			return no("not a token of this client for itself")
+		case e.Record.TaskID() != h.taskID():
+			return no("subject and actor are not of one task")
+		}
+		h.escort = e
+	}
+	p.Party.Kind = h.client.Kind.party()
+	h.actor = &p
+	return nil
+}
+
+// attest notes how old an outside credential is: what it proves must not have been revoked since.
+func (h *hop) attest(p Principal, kind string) {
+	since := p.Issued
+	if since.IsZero() {
+		since = time.UnixMilli(0)
+	}
+	if t := p.Session.AuthTime; !t.IsZero() && t.Before(since) {
+		since = t
+	}
+	since = lineage.Time(since)
+	if h.parent == nil && since.Before(h.since) {
+		h.since = since
+	}
+	sels := []lineage.Selector{{Kind: kind, Value: p.Party.ID}}
+	if p.Session.ID != "" {
+		sels = append(sels, lineage.Selector{Kind: lineage.SelectSession, Value: p.Session.ID})
+	}
+	h.evidence = append(h.evidence, store.Unrevoked{Selectors: sels, Since: since})
+}
+
+// taskID returns the task that the result belongs to because of the subject token; zero where there is none.
+func (h *hop) taskID() lineage.ID {
+	if h.parent == nil {
+		return lineage.ID{}
+	}
+	return h.parent.Record.TaskID()
+}

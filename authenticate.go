@@ -1,0 +1,130 @@
+package tokenboundary
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/tokenboundary/tokenboundary/internal/canon"
+	"github.com/tokenboundary/tokenboundary/lineage"
+)
+
+// Authenticate verifies a client's credential and returns its registration, for use with the verbs that take a
+// Client. A single-use assertion is not spent yet: the verb spends it if it changes anything.
+//
+// It returns ErrUnauthenticated, which never says why, or ErrUnavailable.
+func (g *Governor) Authenticate(ctx context.Context, cred Credential) (Client, error) {
+	p, err := g.identify(ctx, cred)
+	if errors.Is(err, ErrUnavailable) {
+		return Client{}, err
+	}
+	if err != nil || cred.ID != "" && cred.ID != p.Party.ID {
+		return Client{}, g.stranger(ctx, cred, err)
+	}
+	c, err := g.cfg.Clients.Client(ctx, p.Party.ID)
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return Client{}, g.stranger(ctx, cred, err)
+	case err != nil:
+		return Client{}, unavailable("clients", err)
+	case c.ID != p.Party.ID:
+		return Client{}, unavailable("clients", errors.New("registration of another client"))
+	}
+	if c.proof, err = onceProof(p); err != nil {
+		return Client{}, g.stranger(ctx, cred, err)
+	}
+	return c, nil
+}
+
+// stranger counts and logs a request that is nobody's.
+func (g *Governor) stranger(ctx context.Context, cred Credential, why error) error {
+	g.unauthenticated.Add(1)
+	g.log.DebugContext(ctx, "client authentication failed", "method", cred.Type, "cause", why)
+	return ErrUnauthenticated
+}
+
+// authenticate is the first step: who asks, whether they may ask this way at all, and what exactly they ask.
+func (h *hop) authenticate(ctx context.Context, req Request) error {
+	h.req = Request{Grant: req.Grant} // until the rest is known to be well formed
+	var err error
+	if h.client, err = h.g.Authenticate(ctx, req.Client); err != nil {
+		return err
+	}
+	if h.client.proof != nil {
+		h.proofs = append(h.proofs, h.client.proof)
+	}
+	if !h.client.Kind.mayGet() || req.Grant == "" || !slices.Contains(h.client.Grants, req.Grant) {
+		return refuse(CodeUnauthorizedClient, "grant_type", "the client may not use this grant")
+	}
+	canonical, err := req.canonical()
+	if err != nil {
+		return err
+	}
+	h.req = canonical
+	return nil
+}
+
+// identify verifies a foreign credential by the first source that recognises it.
+func (g *Governor) identify(ctx context.Context, c Credential) (Principal, error) {
+	if c.Verified != nil {
+		return *c.Verified, c.Verified.check()
+	}
+	if c.Value == "" || len(c.Value) > canon.MaxToken {
+		return Principal{}, errors.New("credential is empty or too long")
+	}
+	for _, source := range g.cfg.Identities {
+		p, err := source.Identify(ctx, c)
+		switch {
+		case errors.Is(err, ErrNotMine):
+			continue
+		case err != nil:
+			return Principal{}, err
+		}
+		return p, p.check()
+	}
+	return Principal{}, fmt.Errorf("no source: %w", ErrNotMine)
+}
+
+var partyKinds = []string{"human", "agent", "workload"}
+
+// check refuses a principal that could not be recorded or compared.
+func (p Principal) check() error {
+	parties := append([]lineage.Party{p.Party}, p.Actors...)
+	if p.MayAct != nil {
+		parties = append(parties, *p.MayAct)
+	}
+	if len(parties) > canon.MaxChain+2 {
+		return errors.New("principal with too long a chain")
+	}
+	for _, x := range parties {
+		if canon.Name(x.ID) != nil || x.Issuer != "" && canon.Name(x.Issuer) != nil {
+			return errors.New("principal without a usable name")
+		}
+	}
+	s := p.Session
+	for _, name := range append([]string{s.ID, s.ACR, p.Handle}, s.AMR...) {
+		if name != "" && canon.Name(name) != nil {
+			return errors.New("principal with an unusable session")
+		}
+	}
+	if len(s.AMR) > canon.MaxChain {
+		return errors.New("principal with too many authentication methods")
+	}
+	return nil
+}
+
+// onceProof returns the single-use evidence of p, if there is any.
+func onceProof(p Principal) (*proof, error) {
+	if p.Once == "" {
+		return nil, nil
+	}
+	if p.Expires.IsZero() {
+		return nil, errors.New("single-use credential without an end")
+	}
+	digest := sha256.Sum256([]byte(canon.Key(p.Party.Issuer, p.Party.ID, p.Once)))
+	key := canon.Key("once", base64.RawURLEncoding.EncodeToString(digest[:]))
+	return &proof{key: key, issued: p.Issued, expires: p.Expires}, nil
+}

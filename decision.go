@@ -1,0 +1,53 @@
+package tokenboundary
+
+import (
+	"time"
+
+	"github.com/tokenboundary/tokenboundary/lineage"
+)
+
+// Decision is what the Governor makes of a request. The zero value denies. It is plain JSON and holds no credential:
+// a host can keep it with its session.
+type Decision struct {
+	// ID is the address of the decision's record; a host that mints puts it into its token as a claim.
+	ID     lineage.ID `json:"id,omitzero"`
+	Effect Effect     `json:"effect"`
+	// Code and Parameter are the OAuth error of a denial and the request parameter it concerns. They are all of a
+	// decision that an OAuth client may see.
+	Code      Code   `json:"code,omitempty"`
+	Parameter string `json:"parameter,omitempty"`
+
+	Subject   lineage.Party     `json:"subject,omitzero"`
+	Actors    []lineage.Party   `json:"actors,omitempty"`
+	Granted   lineage.Authority `json:"granted,omitzero"`
+	Audience  []string          `json:"audience,omitempty"`
+	ExpiresAt time.Time         `json:"expires_at,omitzero"`
+	TaskID    lineage.ID        `json:"task_id,omitzero"`
+
+	Path        string           `json:"path,omitempty"`
+	Version     string           `json:"version,omitempty"`
+	Reasons     []lineage.Reason `json:"reasons,omitempty"`
+	Obligations []Obligation     `json:"obligations,omitempty"`
+
+	// Pending is what Governor.Record will commit. It is empty where the decision is recorded already.
+	Pending *Pending `json:"pending,omitempty"`
+}
+
+// Pending is a decision that is not yet recorded. Its content is for Governor.Record alone.
+type Pending struct {
+	Records []lineage.Record `json:"records"`
+	Spends  []Spend          `json:"spends,omitempty"`
+}
+
+// Spend is a single-use id that is spent when the decision is recorded.
+type Spend struct {
+	Key     string    `json:"key"`
+	Expires time.Time `json:"expires"`
+}
+
+// HostToken is a token that a host minted for a decision.
+type HostToken struct {
+	// Handle is the host's own name for the token (a token id, a request id), by which it can be presented and
+	// revoked later. At most 512 bytes.
+	Handle string
+}

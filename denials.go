@@ -1,0 +1,155 @@
+package tokenboundary
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"math"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/tokenboundary/tokenboundary/internal/canon"
+	"github.com/tokenboundary/tokenboundary/lineage"
+	"github.com/tokenboundary/tokenboundary/store"
+)
+
+// denials remembers, for each client, what was denied in the current minute: identical denials become one record with
+// a count, and above the configured rate only a counter grows.
+type denials struct {
+	mu      sync.Mutex
+	clients map[string]*denialWindow
+}
+
+type denialWindow struct {
+	start time.Time
+	seen  map[[sha256.Size]byte]lineage.ID
+	over  uint64
+}
+
+// recall returns the record of an identical denial of this minute, or that the client is over its rate.
+func (d *denials) recall(client string, digest [sha256.Size]byte, now time.Time, rate int) (same lineage.ID, over uint64) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	w := d.clients[client]
+	if w == nil || now.Sub(w.start) >= time.Minute || now.Before(w.start) {
+		w = &denialWindow{start: now, seen: map[[sha256.Size]byte]lineage.ID{}}
+		if d.clients == nil {
+			d.clients = map[string]*denialWindow{}
+		}
+		d.clients[client] = w
+	}
+	if id, found := w.seen[digest]; found {
+		return id, 0
+	}
+	if len(w.seen) >= rate {
+		w.over++
+		return lineage.ID{}, w.over
+	}
+	return lineage.ID{}, 0
+}
+
+// remember notes a recorded denial.
+func (d *denials) remember(client string, digest [sha256.Size]byte, id lineage.ID) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if w := d.clients[client]; w != nil {
+		w.seen[digest] = id
+	}
+}
+
+// deny records a refusal and spends the single-use evidence that came with the request. Where the record cannot be
+// written the answer is still the refusal, and Health says so.
+func (h *hop) deny(ctx context.Context, no *refusal) (Decision, error) {
+	r := h.ruling
+	d := Decision{
+		Effect: Deny, Code: no.code, Parameter: no.param, Subject: h.subject, Actors: h.chain,
+		Path: r.path(), Version: r.version,
+		Reasons: append(refused(r.reasons), lineage.Reason{Why: clip(no.why)}),
+	}
+	tx := h.g.tx(h.now)
+	tx.Background = true
+	for _, p := range h.proofs {
+		tx.Swaps = append(tx.Swaps, h.g.spends(p)...)
+	}
+	digest := h.digest(no)
+	same, over := h.g.denials.recall(h.client.ID, digest, h.now, h.g.cfg.DenialRate)
+	switch {
+	case !same.IsZero():
+		d.ID = same
+		key := lineage.Selector{Kind: lineage.SelectToken, Value: same.String()}.String()
+		tx.Adds = []store.Add{{Key: key, N: 1, Max: math.MaxUint64}}
+	case over > 0:
+		if over == 1 {
+			h.g.log.WarnContext(ctx, "denials of a client are only counted for now", "client", h.client.ID)
+		}
+	default:
+		record, err := h.sealDenial(no, d)
+		if err != nil {
+			h.g.unrecorded.Add(1)
+			return d, nil
+		}
+		d.ID, tx.Records = record.ID(), []lineage.Record{record}
+	}
+	if len(tx.Records)+len(tx.Swaps)+len(tx.Adds) == 0 {
+		return d, nil
+	}
+	return h.commitDenial(ctx, d, tx, digest)
+}
+
+func (h *hop) commitDenial(ctx context.Context, d Decision, tx store.Tx, digest [sha256.Size]byte) (Decision, error) {
+	err := h.g.commit(ctx, tx)
+	var c *store.Conflict
+	switch {
+	case err == nil:
+		if len(tx.Records) > 0 {
+			h.g.denials.remember(h.client.ID, digest, d.ID)
+		}
+	case errors.As(err, &c) && h.client.proof != nil && c.Key == h.client.proof.key:
+		return Decision{}, ErrUnauthenticated // the assertion was used before: nobody is answered
+	case errors.As(err, &c):
+	default:
+		h.g.unrecorded.Add(1)
+		h.g.log.ErrorContext(ctx, "a denial could not be recorded", "client", h.client.ID, "code", d.Code, "cause", err)
+		d.ID = lineage.ID{}
+	}
+	return d, nil
+}
+
+func (h *hop) sealDenial(no *refusal, d Decision) (lineage.Record, error) {
+	var parent *lineage.Record
+	if p := h.parentRecord(); p != nil && len(p.Ancestors) < canon.MaxChain {
+		parent = p
+	}
+	body := h.body(h.ruling, parent)
+	body.Reasons, body.Code, body.Granted = d.Reasons, string(no.code), lineage.Authority{}
+	body.Task = h.inheritedTask()
+	return lineage.Seal(h.envelope(lineage.KindDenial, parent, time.Time{}), body)
+}
+
+// digest identifies a denial among those of one client.
+func (h *hop) digest(no *refusal) [sha256.Size]byte {
+	parent := ""
+	if h.parent != nil {
+		parent = h.parent.Record.ID().String()
+	}
+	return sha256.Sum256([]byte(canon.Key(
+		string(no.code), no.param, no.why, string(h.req.Grant), h.subject.Issuer, h.subject.ID, parent, h.req.Connection,
+		strings.Join(h.req.Resource, " "), strings.Join(h.req.Scopes, " "), string(h.req.Details),
+	)))
+}
+
+// refused returns the reasons of a decision that came to nothing: what a rule would have granted was not granted.
+func refused(reasons []lineage.Reason) []lineage.Reason {
+	out := make([]lineage.Reason, 0, len(reasons)+1)
+	for _, r := range reasons {
+		if r.Granted {
+			r.Granted, r.Delegates, r.Why = false, nil, "the request was refused"
+		}
+		out = append(out, r)
+	}
+	return out
+}
+
+// clip bounds a text that came from a plug-in.
+func clip(s string) string { return strings.ToValidUTF8(s[:min(len(s), 256)], "") }

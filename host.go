@@ -1,0 +1,138 @@
+package tokenboundary
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/tokenboundary/tokenboundary/internal/canon"
+	"github.com/tokenboundary/tokenboundary/lineage"
+	"github.com/tokenboundary/tokenboundary/store"
+)
+
+// recordWindow is how old a decision may be when it is recorded.
+const recordWindow = 60 * time.Second
+
+// Decide decides a request for a host that mints the token itself. A refusal is a Decision, recorded already; an error
+// means that nothing could be decided, and the host must answer with a failure of its own.
+//
+// An allow of a host that calls Record (CapRecord) writes nothing yet: the host mints, with the decision's ID as a
+// claim, and then calls Record. For any other host the allow is committed here, everything it takes is spent, and the
+// record is marked unconfirmed.
+func (g *Governor) Decide(ctx context.Context, req Request) (Decision, error) {
+	var pending *Pending
+	d, err := g.run(ctx, req, false, func(h *hop) error {
+		if req.Enforce&CapRecord == 0 {
+			tx, err := h.transaction()
+			if err != nil {
+				return err
+			}
+			return h.commit(ctx, tx)
+		}
+		pending = &Pending{Records: h.records}
+		for _, p := range h.proofs {
+			s := h.g.spends(p)[0]
+			pending.Spends = append(pending.Spends, Spend{s.Key, s.Expires})
+		}
+		return nil
+	})
+	if err != nil || d.Effect != Allow {
+		return d, err
+	}
+	d.Pending = pending
+	return d, nil
+}
+
+// Record commits an allow of Decide and binds the host's token to it. Every condition of the decision is checked again:
+// what was alive, active and unspent must still be, and the decision must be younger than a minute.
+//
+// An error means that the host must discard the token. A second Record with the same handle succeeds again; with
+// another handle it is ErrConflict, as is a decision that no longer holds.
+func (g *Governor) Record(ctx context.Context, d Decision, host HostToken) error {
+	if d.Effect != Allow || d.Pending == nil || len(d.Pending.Records) == 0 || canon.Name(host.Handle) != nil {
+		return fmt.Errorf("%w: not a pending decision and a handle", ErrInvalid)
+	}
+	records := d.Pending.Records
+	last := records[len(records)-1]
+	if last.ID() != d.ID || last.Issuer != g.cfg.Issuer || last.Body == nil {
+		return fmt.Errorf("%w: not a decision of this boundary", ErrInvalid)
+	}
+	if done, err := g.recorded(ctx, d.ID, host.Handle); done || err != nil {
+		return err
+	}
+	now := g.now()
+	if age := now.Sub(last.IssuedAt); age > recordWindow || age < -g.cfg.Lifetimes.ClockLeeway {
+		return fmt.Errorf("%w: the decision is too old", ErrConflict)
+	}
+	tx, err := g.recording(ctx, now, records)
+	if err != nil {
+		return err
+	}
+	for _, s := range d.Pending.Spends {
+		tx.Swaps = append(tx.Swaps, store.Swap{Key: s.Key, State: "spent", Expires: s.Expires})
+	}
+	tx.Swaps = append(tx.Swaps,
+		store.Swap{Key: decisionKey(d.ID), State: "recorded", Value: []byte(host.Handle)},
+		store.Swap{Key: handleKey(host.Handle), State: "recorded", Value: []byte(d.ID.String())})
+	if err := g.commit(ctx, tx); err != nil {
+		if !errors.Is(err, store.ErrConflict) {
+			return err
+		}
+		if done, failed := g.recorded(ctx, d.ID, host.Handle); done || failed != nil {
+			return failed
+		}
+		return fmt.Errorf("%w: the decision no longer holds", ErrConflict)
+	}
+	return nil
+}
+
+func decisionKey(id lineage.ID) string { return canon.Key("decision", id.String()) }
+
+// recorded reports whether the decision is bound to this handle already; to another one is ErrConflict.
+func (g *Governor) recorded(ctx context.Context, id lineage.ID, handle string) (bool, error) {
+	heads, err := g.cfg.Store.Heads(ctx, g.cfg.Issuer, []string{decisionKey(id)})
+	switch {
+	case err != nil:
+		return false, unavailable("store", err)
+	case heads[0].Version == 0:
+		return false, nil
+	case !bytes.Equal(heads[0].Value, []byte(handle)):
+		return false, fmt.Errorf("%w: recorded with another handle", ErrConflict)
+	}
+	return true, nil
+}
+
+// recording rebuilds the transaction of a pending decision from its records and the present state of what they were
+// made from.
+func (g *Governor) recording(ctx context.Context, now time.Time, records []lineage.Record) (store.Tx, error) {
+	h := &hop{g: g, now: now, records: records, facts: &factSet{version: records[0].Body.Facts[envKey]}}
+	if records[0].Kind == lineage.KindTask {
+		h.task = &ruling{}
+	}
+	above := []struct {
+		id   lineage.ID
+		into **store.Entry
+	}{{records[0].Body.ActorToken, &h.escort}}
+	if len(records[0].Parents) > 0 {
+		above = append(above, struct {
+			id   lineage.ID
+			into **store.Entry
+		}{records[0].Parents[0], &h.parent})
+	}
+	for _, a := range above {
+		if a.id.IsZero() {
+			continue
+		}
+		e, err := g.entry(ctx, a.id)
+		if err != nil {
+			return store.Tx{}, err
+		}
+		if s := stateOf(e, now); s != lineage.Active {
+			return store.Tx{}, fmt.Errorf("%w: what the decision was made from is %s", ErrConflict, s)
+		}
+		*a.into = &e
+	}
+	return h.transaction()
+}

@@ -1,0 +1,146 @@
+package tokenboundary
+
+import (
+	"encoding/json"
+	"slices"
+	"time"
+
+	"github.com/tokenboundary/tokenboundary/lineage"
+)
+
+// ruling is a verdict after narrowing, or several of them taken together.
+type ruling struct {
+	paths       []string
+	version     string
+	access      []lineage.Access
+	details     []json.RawMessage
+	lifetime    time.Duration
+	depth       int
+	derivations uint64
+	reasons     []lineage.Reason
+	obligations []Obligation
+	controls    []string
+}
+
+func rulingOf(v Verdict) ruling {
+	r := ruling{
+		version: v.Version, lifetime: v.Lifetime, depth: v.Depth, derivations: v.Derivations,
+		reasons: v.Reasons, obligations: v.Obligations, controls: v.Controls,
+	}
+	if v.Path != "" {
+		r.paths = []string{v.Path}
+	}
+	return r
+}
+
+// path returns the first policy path.
+func (r ruling) path() string {
+	if len(r.paths) == 0 {
+		return ""
+	}
+	return r.paths[0]
+}
+
+// and joins two rulings of one request: what each grants, under the limits of both.
+func (r ruling) and(o ruling) ruling {
+	if len(r.paths) == 0 {
+		return o
+	}
+	r.paths = sortedUnion(r.paths, o.paths)
+	r.access = slices.Concat(r.access, o.access)
+	r.details = slices.Concat(r.details, o.details)
+	r.lifetime, r.depth, r.derivations = min(r.lifetime, o.lifetime), min(r.depth, o.depth), min(r.derivations, o.derivations)
+	r.reasons = slices.Concat(r.reasons, o.reasons)
+	r.obligations = slices.Concat(r.obligations, o.obligations)
+	r.controls = sortedUnion(r.controls, o.controls)
+	return r
+}
+
+func sortedUnion(a, b []string) []string {
+	out := slices.Concat(a, b)
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+// narrow takes the meet of what the policy grants with what was asked for and what stands above, and drops what an
+// obligation holds back. It leaves the result in r and refuses where nothing remains.
+func (r *ruling) narrow(h *hop, v Verdict, scopes []string, ceiling *lineage.Authority) error {
+	granted := lineage.Authority{Access: v.Access}.Normal()
+	if ceiling != nil {
+		granted = granted.Meet(*ceiling)
+	}
+	held := map[string]bool{}
+	for _, o := range v.Obligations {
+		for _, s := range o.Scopes {
+			held[s] = true
+		}
+	}
+	for _, a := range granted.Access {
+		a.Scopes = slices.DeleteFunc(a.Scopes, func(s string) bool { return held[s] })
+		if len(a.Scopes) > 0 {
+			r.access = append(r.access, a)
+		}
+	}
+	r.explain(v.Resources, scopes, held)
+	if len(r.access) == 0 {
+		return refuse(CodeInvalidScope, "scope", "nothing is left after narrowing")
+	}
+	// One token has one set of scopes: a scope must have its meaning at every audience (RFC 9068, section 3).
+	for _, a := range r.access {
+		if len(r.access) != len(v.Resources) || !slices.Equal(a.Scopes, r.access[0].Scopes) {
+			return refuse(CodeInvalidTarget, "resource", "the resources do not grant the same scopes")
+		}
+	}
+	var err error
+	if r.details, err = h.grantDetails(v, ceiling); err != nil {
+		return err
+	}
+	return h.enforceable(*r, scopes)
+}
+
+// explain makes the reasons say what became of every scope: a granted reason only for what is granted, and one reason
+// for each that was asked for.
+func (r *ruling) explain(resources, scopes []string, held map[string]bool) {
+	granted := lineage.Authority{Access: r.access}
+	r.reasons = slices.Clone(r.reasons)
+	known := map[[2]string]bool{}
+	for i, x := range r.reasons {
+		known[[2]string{x.Resource, x.Scope}] = true
+		if x.Granted && !slices.Contains(granted.Scopes(x.Resource), x.Scope) {
+			r.reasons[i].Granted, r.reasons[i].Why, r.reasons[i].Delegates = false, "not held by what it is made from", nil
+			if held[x.Scope] {
+				r.reasons[i].Why = "an obligation is not met"
+			}
+		}
+	}
+	for _, res := range resources {
+		for _, s := range sortedUnion(scopes, granted.Scopes(res)) {
+			if !known[[2]string{res, s}] {
+				ok := slices.Contains(granted.Scopes(res), s)
+				why := ""
+				if !ok {
+					why = "no rule grants it"
+				}
+				r.reasons = append(r.reasons, lineage.Reason{Resource: res, Scope: s, Granted: ok, Why: why})
+			}
+		}
+	}
+}
+
+// enforceable refuses an answer that the host could not act on: a narrowing it cannot enforce must not look like an
+// allow.
+func (h *hop) enforceable(r ruling, scopes []string) error {
+	if h.mints {
+		return nil
+	}
+	caps := h.req.Enforce
+	switch {
+	case caps&CapScopes == 0 && !slices.Equal(scopes, r.access[0].Scopes):
+		return refuse(CodeInvalidScope, "scope", "the host cannot narrow scopes; allowed: "+r.access[0].Resource)
+	case caps&CapResources == 0 && !slices.Equal(h.req.Resource, lineage.Authority{Access: r.access}.Resources()):
+		return refuse(CodeInvalidTarget, "resource", "the host cannot set the audience")
+	case caps&CapLifetime == 0 && (h.req.Lifetime <= 0 || h.req.Lifetime > h.lifetime(r)):
+		return refuse(CodeInvalidRequest, "expires_in", "the host cannot set the lifetime")
+	}
+	return nil
+}

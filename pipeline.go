@@ -1,0 +1,126 @@
+package tokenboundary
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/tokenboundary/tokenboundary/lineage"
+	"github.com/tokenboundary/tokenboundary/store"
+)
+
+// hop is one request on its way through the pipeline. Each step fills in what the later ones need; none reaches back.
+type hop struct {
+	g     *Governor
+	req   Request // in canonical form
+	now   time.Time
+	mints bool // the boundary mints; otherwise the host does
+
+	// authenticate
+	client Client
+	proofs []*proof // single-use evidence to spend
+
+	// ancestry
+	subject  lineage.Party
+	session  lineage.Session
+	carried  []lineage.Party // the actor chain that the subject token carries
+	mayAct   *lineage.Party
+	actor    *Principal         // nil: the client itself
+	parent   *store.Entry       // what stands behind the subject token, where it is ours
+	escort   *store.Entry       // what stands behind the actor token, where it is ours
+	ceiling  *lineage.Authority // nil: only policy bounds what is granted
+	since    time.Time          // the oldest outside evidence
+	evidence []store.Unrevoked  // what must not have been revoked since the evidence was made
+	bound    time.Time          // the end of the outside credential, where it bounds the result
+
+	// chain
+	chain []lineage.Party // the actor chain of the result
+	joins bool            // an actor joins the chain at this hop
+
+	// decide, narrow
+	connection string
+	facts      *factSet
+	ruling     ruling  // what was decided for the token
+	task       *ruling // what was decided for a task that is being started
+
+	// seal
+	records []lineage.Record // the new task's record, if any, and the token's
+}
+
+// errStale means that what was read has changed before it could be relied on: the pipeline starts again.
+var errStale = errors.New("tokenboundary: state has changed")
+
+// attempts bounds how often the pipeline starts again.
+const attempts = 4
+
+// Issue decides a request and, if it is allowed, returns a token that is recorded and signed.
+//
+// A refusal is a *DeniedError; it is recorded unless the client could not be authenticated, which is
+// ErrUnauthenticated. ErrUnavailable means that nothing could be decided or recorded. No token is returned together
+// with an error, and nothing single-use is spent unless a token is released or a refusal is answered.
+func (g *Governor) Issue(ctx context.Context, req Request) (Token, error) {
+	if g.cfg.Minter == nil {
+		return Token{}, fmt.Errorf("%w: Config.Minter is required to issue", ErrInvalid)
+	}
+	var tok Token
+	d, err := g.run(ctx, req, true, func(h *hop) (err error) {
+		tok, err = h.release(ctx)
+		return err
+	})
+	switch {
+	case err != nil:
+		return Token{}, err
+	case d.Effect != Allow:
+		return Token{}, &DeniedError{d}
+	}
+	return tok, nil
+}
+
+// run takes a request through the pipeline and hands the sealed hop to finish. The decision is an allow only if finish
+// succeeded.
+func (g *Governor) run(ctx context.Context, req Request, mints bool, finish func(*hop) error) (Decision, error) {
+	for range attempts {
+		now := g.now()
+		h := &hop{g: g, now: now, since: now, mints: mints}
+		err := h.pass(ctx, req)
+		if err == nil {
+			err = finish(h)
+		}
+		var no *refusal
+		switch {
+		case err == nil:
+			return h.decision(), nil
+		case errors.As(err, &no):
+			return h.deny(ctx, no)
+		case !errors.Is(err, errStale):
+			return Decision{}, err
+		}
+		g.facts.Store(nil)
+	}
+	return Decision{}, unavailable("decide", errStale)
+}
+
+// pass is the one path: every grant takes every step.
+func (h *hop) pass(ctx context.Context, req Request) error {
+	if err := h.authenticate(ctx, req); err != nil {
+		return err
+	}
+	for _, step := range []func(context.Context) error{h.ancestry, h.extend, h.decide, h.seal, h.unblocked} {
+		if err := step(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// decision returns what an allowed hop amounts to.
+func (h *hop) decision() Decision {
+	r := h.records[len(h.records)-1]
+	b := r.Body
+	return Decision{
+		ID: r.ID(), Effect: Allow, Subject: b.Subject, Actors: b.Actors, Granted: b.Granted, Audience: b.Audience,
+		ExpiresAt: r.ExpiresAt, TaskID: r.TaskID(), Path: h.ruling.path(), Version: r.Policy, Reasons: b.Reasons,
+		Obligations: h.ruling.obligations,
+	}
+}

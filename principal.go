@@ -1,0 +1,89 @@
+package tokenboundary
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/tokenboundary/tokenboundary/lineage"
+)
+
+// The types of credential: token types of RFC 8693, section 3, and client authentication methods.
+const (
+	TypeAccessToken = "urn:ietf:params:oauth:token-type:access_token" // a token of this boundary
+	TypeIDToken     = "urn:ietf:params:oauth:token-type:id_token"     // proof of an authentication elsewhere
+	TypeJWT         = "urn:ietf:params:oauth:token-type:jwt"          // any other token of a trusted issuer
+
+	TypeClientSecret    = "client_secret_basic" // RFC 6749, section 2.3.1
+	TypeClientAssertion = "private_key_jwt"     // RFC 7523, section 2.2
+)
+
+// Credential is something presented as proof of identity or authority. The zero value presents nothing.
+//
+// It hides its value in logs and in fmt.
+type Credential struct {
+	// Type is one of the Type constants, or a type that an IdentitySource of the host knows.
+	Type string
+	// ID is the client id that came with a client's credential; empty where only the credential names the client.
+	ID string
+	// Value is the credential itself.
+	Value string
+	// Verified is set by a host that has verified the credential already; no source is then asked.
+	Verified *Principal
+}
+
+// IsZero reports whether nothing was presented.
+func (c Credential) IsZero() bool { return c.Type == "" && c.Value == "" && c.Verified == nil }
+
+// String hides the credential.
+func (c Credential) String() string { return "credential(" + c.Type + ")" }
+
+// GoString hides the credential.
+func (c Credential) GoString() string { return c.String() }
+
+// LogValue hides the credential.
+func (c Credential) LogValue() slog.Value { return slog.StringValue(c.String()) }
+
+// Principal is what a verified credential says. The zero value is nobody.
+type Principal struct {
+	Party lineage.Party
+	// Actors is the actor chain that the credential already carries (its act claim), the current actor first.
+	Actors []lineage.Party
+	// MayAct, where set, is the only party that may act for this one (RFC 8693, section 4.4). It restricts and never
+	// grants.
+	MayAct  *lineage.Party
+	Session lineage.Session
+	// Issued is when the credential was issued; zero where it does not say, which counts as older than everything.
+	Issued time.Time
+	// Expires is when it ends. What is made from a credential ends with it, except from an ID token, which proves a
+	// past authentication.
+	Expires time.Time
+	// Identity is true for proof of identity that carries no authority of its own (an ID token, an SVID): policy alone
+	// then bounds what is granted.
+	Identity bool
+	// Authority is what the credential grants. Nil means unknown, never unlimited: without Identity, Lineage or Handle
+	// such a credential is refused.
+	Authority *lineage.Authority
+	// Lineage and Handle name the record behind a token that a host minted for a decision of ours: by the decision's
+	// id, or by the handle given to Governor.Record.
+	Lineage lineage.ID
+	Handle  string
+	// Once is a single-use id (jti) of the credential. The Governor spends it.
+	Once string
+}
+
+// IdentitySource verifies foreign credentials.
+//
+// Identify must return an error wrapping ErrNotMine for a credential that is not of its kind or issuer; any other
+// error refuses the credential. It must not write anywhere. It is called concurrently.
+type IdentitySource interface {
+	Identify(ctx context.Context, cred Credential) (Principal, error)
+}
+
+// IdentityFunc makes a function an IdentitySource.
+type IdentityFunc func(context.Context, Credential) (Principal, error)
+
+// Identify implements IdentitySource.
+func (f IdentityFunc) Identify(ctx context.Context, c Credential) (Principal, error) {
+	return f(ctx, c)
+}

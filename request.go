@@ -1,0 +1,133 @@
+package tokenboundary
+
+import (
+	"encoding/json"
+	"slices"
+	"time"
+
+	"github.com/tokenboundary/tokenboundary/internal/canon"
+)
+
+// Grant is how a token is asked for. Its text is what policies see as grant.
+type Grant string
+
+// The grants. The zero value is refused.
+const (
+	ClientCredentials Grant = "client_credentials" // RFC 6749, section 4.4
+	Exchange          Grant = "token_exchange"     // RFC 8693
+)
+
+// Request asks for one token, or for a task and the token that stands for it.
+type Request struct {
+	Grant Grant
+	// Client authenticates the caller. Subject and Actor are for an exchange: whose authority, and who acts; without
+	// Actor, the client is the actor.
+	Client, Subject, Actor Credential
+	// Connection may be empty where the client has exactly one, Resource where the policy binds exactly one, Scopes
+	// where the policy declares a default.
+	Connection string
+	Resource   []string
+	Scopes     []string
+	// Details is a JSON array of authorization_details entries (RFC 9396), without those that ask for a task.
+	Details json.RawMessage
+	// Task asks for a new task.
+	Task *TaskSpec
+	// Lifetime, where positive, asks for less than the policy would give.
+	Lifetime time.Duration
+	// Enforce is what the host can enforce when it mints the token itself. Only Decide looks at it.
+	Enforce Caps
+}
+
+// TaskSpec asks for a task.
+type TaskSpec struct {
+	Purpose   string
+	ExpiresIn time.Duration // zero: the configured task lifetime
+	// MaxDerivations bounds how many tokens are made under the task; nil: only the policy bounds it.
+	MaxDerivations *uint64
+	// Context is a JSON object that policies see as task.context.
+	Context json.RawMessage
+	// Authority is what the task may do where it spans several resources. Empty: what the request asks for by
+	// Resource and Scopes.
+	Authority []ResourceScopes
+}
+
+// ResourceScopes asks for scopes at one resource.
+type ResourceScopes struct {
+	Resource string   `json:"resource"`
+	Scopes   []string `json:"scopes"`
+}
+
+// Caps is what a host can enforce of a decision. What it cannot turns an allow that would need it into a denial.
+type Caps uint8
+
+// The capabilities of a host.
+const (
+	CapScopes    Caps = 1 << iota // can issue fewer scopes than were asked for
+	CapResources                  // can set the audience
+	CapLifetime                   // can set the token's lifetime
+	CapRecord                     // calls Governor.Record when it has minted the token
+)
+
+// canonical returns r with resources, scopes and details in the form in which they are compared, or a refusal.
+func (r Request) canonical() (Request, error) {
+	var err error
+	if r.Connection != "" && canon.Name(r.Connection) != nil {
+		return r, refuse(CodeInvalidTarget, "connection", "malformed connection")
+	}
+	if r.Resource, err = canon.Resources(r.Resource); err != nil {
+		return r, refuse(CodeInvalidTarget, "resource", err.Error())
+	}
+	if r.Scopes, err = canon.Scopes(r.Scopes); err != nil {
+		return r, refuse(CodeInvalidScope, "scope", err.Error())
+	}
+	if r.Lifetime < 0 {
+		return r, refuse(CodeInvalidRequest, "expires_in", "negative lifetime")
+	}
+	if len(r.Details) > 0 {
+		if len(r.Details) > canon.MaxDetails {
+			return r, refuse(CodeInvalidDetails, "authorization_details", "too long")
+		}
+		if r.Details, err = canon.JSON(r.Details); err != nil {
+			return r, refuse(CodeInvalidDetails, "authorization_details", err.Error())
+		}
+	}
+	if r.Task != nil {
+		r.Task, err = r.Task.canonical()
+	}
+	return r, err
+}
+
+func (t TaskSpec) canonical() (*TaskSpec, error) {
+	bad := func(why string) (*TaskSpec, error) {
+		return nil, refuse(CodeInvalidDetails, "authorization_details", why)
+	}
+	if canon.Name(t.Purpose) != nil {
+		return bad("a task needs a purpose")
+	}
+	if t.ExpiresIn < 0 || len(t.Authority) > canon.MaxResources || len(t.Context) > canon.MaxDetails {
+		return bad("task out of bounds")
+	}
+	if len(t.Context) > 0 {
+		context, err := canon.JSON(t.Context)
+		if err != nil || context[0] != '{' {
+			return bad("task context is not an object")
+		}
+		t.Context = context
+	}
+	t.Authority = slices.Clone(t.Authority)
+	for i, a := range t.Authority {
+		resource, err := canon.Resource(a.Resource)
+		if err != nil {
+			return nil, refuse(CodeInvalidTarget, "authorization_details", err.Error())
+		}
+		scopes, err := canon.Scopes(a.Scopes)
+		if err != nil || len(scopes) == 0 {
+			return bad("task authority without scopes")
+		}
+		if slices.ContainsFunc(t.Authority[:i], func(b ResourceScopes) bool { return b.Resource == resource }) {
+			return bad("task authority names a resource twice")
+		}
+		t.Authority[i] = ResourceScopes{resource, scopes}
+	}
+	return &t, nil
+}

@@ -1,0 +1,124 @@
+package tokenboundary
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"time"
+
+	"github.com/tokenboundary/tokenboundary/internal/canon"
+	"github.com/tokenboundary/tokenboundary/lineage"
+	"github.com/tokenboundary/tokenboundary/store"
+)
+
+// feedPoll is how often AwaitRevocation looks for entries that another node has written.
+const feedPoll = time.Second
+
+// Revoke cuts everything that carries the selector, in one write, whatever its number. When it returns without an
+// error, nothing cut is active or derivable on any node of the store. By must be an operator.
+//
+// The result is the entry of the feed as it was asked for; its place in the feed is known to the store.
+func (g *Governor) Revoke(ctx context.Context, by Client, r lineage.Revocation) (lineage.Revocation, error) {
+	if !by.is(KindOperator) {
+		return lineage.Revocation{}, ErrForbidden
+	}
+	if r.Action == lineage.Suspend || r.Action == lineage.Resume || len(r.Reason) > canon.MaxName || r.Check() != nil {
+		return lineage.Revocation{}, fmt.Errorf("%w: revocation", ErrInvalid)
+	}
+	r.Seq, r.At, r.By = 0, g.now(), by.ID
+	tx := g.tx(r.At)
+	tx.Revocations = []lineage.Revocation{r}
+	return r, g.change(ctx, by, tx)
+}
+
+// change commits a verb's effect together with spending the evidence that its caller was authenticated with.
+func (g *Governor) change(ctx context.Context, by Client, tx store.Tx) error {
+	tx.Swaps = append(tx.Swaps, g.spends(by.proof)...)
+	err := g.commit(ctx, tx)
+	var c *store.Conflict
+	switch {
+	case errors.As(err, &c) && by.proof != nil && c.Key == by.proof.key:
+		return ErrUnauthenticated
+	case errors.Is(err, store.ErrConflict):
+		return fmt.Errorf("%w: the state has changed", ErrConflict)
+	}
+	return err
+}
+
+// Retire ends a token at the wish of the client it was issued to, or of an operator (RFC 7009). Retiring a task token
+// ends the task. A token that is not ours, or dead already, is no error; one issued to another client is ErrForbidden.
+func (g *Governor) Retire(ctx context.Context, by Client, raw string) error {
+	if !by.Kind.mayGet() && !by.is(KindOperator) || by.ID == "" {
+		return ErrForbidden
+	}
+	tx := g.tx(g.now())
+	e, err := g.own(ctx, raw)
+	switch {
+	case errors.Is(err, ErrUnavailable):
+		return err
+	case err != nil: // nothing of ours: only the evidence is spent
+		return g.change(ctx, by, tx)
+	case e.Record.Body.Client != by.ID && !by.is(KindOperator):
+		if err := g.change(ctx, by, tx); err != nil {
+			return err
+		}
+		return &DeniedError{Decision{Code: CodeUnauthorizedClient, Parameter: "token"}}
+	}
+	if t := e.Record.Body.Task; t != nil && t.Authority != nil {
+		_, err := g.SetTask(ctx, by, t.ID, TaskRevoked)
+		return err
+	}
+	tx.Revocations = []lineage.Revocation{{
+		Selector: lineage.Selector{Kind: lineage.SelectToken, Value: e.Record.ID().String()}, At: tx.Time, By: by.ID,
+	}}
+	return g.change(ctx, by, tx)
+}
+
+// Revocations yields the entries of the revocation feed behind after, in commit order, and ends with the last one. A
+// position that is not in the feed yields ErrGone. By must be a resource, which gets no reasons, or an operator.
+func (g *Governor) Revocations(ctx context.Context, by Client, after uint64) iter.Seq2[lineage.Revocation, error] {
+	return func(yield func(lineage.Revocation, error) bool) {
+		if err := g.reads(by, KindResource, KindOperator); err != nil {
+			yield(lineage.Revocation{}, err)
+			return
+		}
+		for r, err := range g.cfg.Store.Feed(ctx, g.cfg.Issuer, after) {
+			switch {
+			case errors.Is(err, store.ErrGone):
+				err = ErrGone
+			case err != nil:
+				err = unavailable("store", err)
+			}
+			if by.Kind != KindOperator {
+				r.Reason, r.By = "", ""
+			}
+			if !yield(r, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+// AwaitRevocation returns when the feed has entries behind after: at once where it has them already or this Governor
+// writes one, and within a second of another node's. It returns the context's error when that ends first.
+func (g *Governor) AwaitRevocation(ctx context.Context, after uint64) error {
+	for {
+		changed := g.signal.wait() // before looking, so that nothing written in between is missed
+		for _, err := range g.cfg.Store.Feed(ctx, g.cfg.Issuer, after) {
+			if err != nil && !errors.Is(err, store.ErrGone) {
+				return unavailable("store", err)
+			}
+			return nil
+		}
+		tick := g.clock.Timer(feedPoll)
+		select {
+		case <-ctx.Done():
+			tick.Stop()
+			return ctx.Err()
+		case <-changed:
+		case <-tick.C:
+		}
+		tick.Stop()
+	}
+}

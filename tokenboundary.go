@@ -1,0 +1,174 @@
+package tokenboundary
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/benbjohnson/clock"
+
+	"github.com/tokenboundary/tokenboundary/internal/canon"
+	"github.com/tokenboundary/tokenboundary/lineage"
+	"github.com/tokenboundary/tokenboundary/store"
+)
+
+// Config is what a Governor is made of. Issuer, Store, Policy and Clients are required.
+type Config struct {
+	// Issuer is the exact issuer of the boundary's tokens: an absolute URL without query or fragment. One issuer is
+	// one tenant; several may share a store.
+	Issuer string
+	// Store keeps the state. New puts store.Coalesce in front of it.
+	Store   store.Store
+	Policy  Policy
+	Clients Clients
+	// Identities verify credentials, of clients as well as of subjects and actors; they are tried in order.
+	Identities []IdentitySource
+	// Minter signs tokens. Nil: the host does, and only Decide and Record can be used.
+	Minter Minter
+	// Chain may refuse a delegation that the boundary's own rules allow. Nil adds nothing.
+	Chain ChainRule
+	// Details are the known types of authorization_details. An entry of any other type is refused.
+	Details   map[string]DetailType
+	Lifetimes Lifetimes
+	// Env is the first value of the facts that policies see as env, used where the store has none yet.
+	Env map[string]any
+	// DenialRate is how many denials per client and minute are recorded one by one; above it they are only counted.
+	// Zero: 60.
+	DenialRate int
+	// Clock is where time comes from. Nil: the machine's.
+	Clock clock.Clock
+	// Logger receives what operators should see. Nil: nothing is logged.
+	Logger *slog.Logger
+}
+
+// ChainRule refuses delegations, for example between tenants. Extend is called when actor joins chain (the current
+// actor first); an error refuses the request.
+type ChainRule interface {
+	Extend(ctx context.Context, chain []lineage.Party, actor Principal) error
+}
+
+// DetailType knows one type of authorization_details (RFC 9396).
+type DetailType interface {
+	// Covers reports whether what parent grants includes all that child asks for. Both are canonical JSON objects of
+	// this type. An error refuses child: what cannot be decided is not covered.
+	Covers(parent, child json.RawMessage) (bool, error)
+}
+
+// Lifetimes bounds how long things live. A zero field takes the default in its comment.
+type Lifetimes struct {
+	AccessToken time.Duration // of an access token at most, and where policy says nothing: 5 min
+	Task        time.Duration // of a task at most, and where the request says nothing: 1 h
+	ClockLeeway time.Duration // by how much clocks may differ: 5 s
+}
+
+// Governor is the boundary of one issuer. It is safe for concurrent use; make it with New.
+type Governor struct {
+	cfg     Config
+	clock   clock.Clock
+	log     *slog.Logger
+	facts   atomic.Pointer[factSet]
+	denials denials
+	signal  broadcast
+
+	unauthenticated atomic.Uint64
+	unrecorded      atomic.Uint64
+}
+
+// New returns a Governor. The error names the field of cfg that it cannot work with.
+func New(cfg Config) (*Governor, error) {
+	switch u, err := url.Parse(cfg.Issuer); {
+	case err != nil || u.Scheme == "" || u.Host == "" || u.RawQuery != "" || u.Fragment != "" || canon.Name(cfg.Issuer) != nil:
+		return nil, errors.New("tokenboundary: Config.Issuer must be an absolute URL without query and fragment")
+	case cfg.Store == nil:
+		return nil, errors.New("tokenboundary: Config.Store is required")
+	case cfg.Policy == nil:
+		return nil, errors.New("tokenboundary: Config.Policy is required")
+	case cfg.Clients == nil:
+		return nil, errors.New("tokenboundary: Config.Clients is required")
+	case slices.Contains(cfg.Identities, nil):
+		return nil, errors.New("tokenboundary: Config.Identities has a nil source")
+	case cfg.DenialRate < 0:
+		return nil, errors.New("tokenboundary: Config.DenialRate is negative")
+	}
+	if err := cfg.Lifetimes.complete(); err != nil {
+		return nil, err
+	}
+	for name, t := range cfg.Details {
+		if t == nil || name == "task" || canon.Name(name) != nil {
+			return nil, fmt.Errorf("tokenboundary: Config.Details[%q] cannot be used", name)
+		}
+	}
+	if _, err := json.Marshal(cfg.Env); err != nil {
+		return nil, fmt.Errorf("tokenboundary: Config.Env is not plain data: %w", err)
+	}
+	cfg.Identities = slices.Clone(cfg.Identities)
+	cfg.Store = store.Coalesce(cfg.Store)
+	g := &Governor{cfg: cfg, clock: cfg.Clock, log: cfg.Logger}
+	if g.clock == nil {
+		g.clock = clock.New()
+	}
+	if g.log == nil {
+		g.log = slog.New(slog.DiscardHandler)
+	}
+	if g.cfg.DenialRate == 0 {
+		g.cfg.DenialRate = 60
+	}
+	return g, nil
+}
+
+func (l *Lifetimes) complete() error {
+	for _, f := range []struct {
+		name  string
+		value *time.Duration
+		unset time.Duration
+	}{
+		{"AccessToken", &l.AccessToken, 5 * time.Minute},
+		{"Task", &l.Task, time.Hour},
+		{"ClockLeeway", &l.ClockLeeway, 5 * time.Second},
+	} {
+		if *f.value < 0 {
+			return fmt.Errorf("tokenboundary: Config.Lifetimes.%s is negative", f.name)
+		}
+		if *f.value == 0 {
+			*f.value = f.unset
+		}
+	}
+	return nil
+}
+
+// Issuer returns the exact issuer of the boundary's tokens.
+func (g *Governor) Issuer() string { return g.cfg.Issuer }
+
+// now returns the time in the precision that records keep.
+func (g *Governor) now() time.Time { return lineage.Time(g.clock.Now()) }
+
+// broadcast wakes all who wait, once per call of wake.
+type broadcast struct {
+	mu sync.Mutex
+	ch chan struct{}
+}
+
+func (b *broadcast) wait() <-chan struct{} {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.ch == nil {
+		b.ch = make(chan struct{})
+	}
+	return b.ch
+}
+
+func (b *broadcast) wake() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.ch != nil {
+		close(b.ch)
+		b.ch = nil
+	}
+}
