@@ -58,14 +58,14 @@ type Body struct {
 	// Subject is whose authority this is; Actors is the actor chain, the current actor first.
 	Subject    Party    `json:"subject,omitzero"`
 	Actors     []Party  `json:"actors,omitempty"`
-	Session    Session  `json:"session,omitzero"`
+	Session    Session  `json:"session"`
 	GrantType  string   `json:"grant_type"`
 	Connection string   `json:"connection,omitempty"`
 	Paths      []string `json:"paths,omitempty"` // the policy paths that decided; one, except for a task over several
 	Task       *Task    `json:"task,omitempty"`
 	// Requested is what was asked for, in canonical form; Granted what was allowed; Audience what the token is for.
-	Requested Requested `json:"requested,omitzero"`
-	Granted   Authority `json:"granted,omitzero"`
+	Requested Requested `json:"requested"`
+	Granted   Authority `json:"granted"`
 	Audience  []string  `json:"aud,omitempty"`
 	// Reasons says, per resource and scope, which rule granted it or why it was dropped.
 	Reasons  []Reason `json:"reasons,omitempty"`
