@@ -1,0 +1,105 @@
+package identity
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/benbjohnson/clock"
+
+	tb "github.com/tokenboundary/tokenboundary"
+	"github.com/tokenboundary/tokenboundary/internal/front"
+	"github.com/tokenboundary/tokenboundary/internal/jose"
+)
+
+// maxLeeway is the most by which clocks may be configured to differ.
+const maxLeeway = 5 * time.Minute
+
+// defaultAlgs are the algorithms accepted where none are configured.
+var defaultAlgs = []string{"ES256", "ES384", "EdDSA", "Ed25519", "RS256", "PS256"}
+
+// verifier checks that a token is of an accepted type and signed by one of the keys of a source.
+type verifier struct {
+	keys  jose.Source
+	algs  []string
+	types []string // accepted typ headers; "" is an absent one
+	use   string
+}
+
+// verify checks type and signature. The token never chooses its keys, only one among those of the source.
+func (v verifier) verify(ctx context.Context, tok front.Token) error {
+	if !slices.Contains(v.types, tok.Typ) {
+		return errors.New("identity: type of token is not accepted here")
+	}
+	if !slices.Contains(v.algs, tok.Alg) {
+		return errors.New("identity: algorithm is not accepted")
+	}
+	set, err := v.keys.Keys(ctx, tok.Kid)
+	if errors.Is(err, jose.ErrUnavailable) {
+		return &tb.UnavailableError{RetryAfter: time.Second, Err: fmt.Errorf("identity: %w", err)}
+	}
+	if err != nil {
+		return fmt.Errorf("identity: %w", err)
+	}
+	found := set.Find(tok.Kid, tok.Alg, v.use)
+	if len(found) == 0 {
+		return errors.New("identity: issuer has no such key")
+	}
+	for _, key := range found {
+		if err = jose.Verify(tok, key, v.algs...); err == nil {
+			return nil
+		}
+	}
+	return fmt.Errorf("identity: %w", err)
+}
+
+// keySource returns the source of keys that is configured: a file or a URI, and exactly one of them.
+func keySource(file, uri string, clk clock.Clock, client *http.Client) (jose.Source, error) {
+	switch {
+	case file != "" && uri != "":
+		return nil, fieldError("JWKSFile and JWKSURI exclude each other")
+	case file != "":
+		return jose.File(file)
+	case uri != "":
+		return jose.NewRemote(uri, clk, client)
+	}
+	return nil, fieldError("JWKSFile or JWKSURI is required")
+}
+
+// algorithms returns the configured algorithms, or the default where there are none.
+func algorithms(configured []string) ([]string, error) {
+	if len(configured) == 0 {
+		return defaultAlgs, nil
+	}
+	for _, a := range configured {
+		if !slices.Contains(front.Algorithms(), a) {
+			return nil, fieldError("Algs has an algorithm that is not supported")
+		}
+	}
+	return slices.Clone(configured), nil
+}
+
+func checkLeeway(d time.Duration) error {
+	if d < 0 || d > maxLeeway {
+		return fieldError("Leeway must be from 0 to 5m")
+	}
+	return nil
+}
+
+func orClock(c clock.Clock) clock.Clock {
+	if c == nil {
+		return clock.New()
+	}
+	return c
+}
+
+// notMine says that a credential is for another source.
+func notMine(kind string) error { return fmt.Errorf("identity: %s: %w", kind, tb.ErrNotMine) }
+
+// fieldError says what is wrong with a field of a configuration.
+type fieldError string
+
+func (e fieldError) Error() string { return string(e) }

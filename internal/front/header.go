@@ -1,0 +1,98 @@
+package front
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/tokenboundary/tokenboundary/internal/canon"
+)
+
+// readHeader reads the JOSE header. Every member is a string that is known to be harmless; any other member is
+// refused and not ignored, because it may change what the token means (crit, b64, zip) or where keys come from (jwk,
+// jku, x5c, x5u).
+func (t *Token) readHeader(raw []byte) error {
+	members, err := Object(raw)
+	if err != nil {
+		return fmt.Errorf("%w: header: %w", errToken, err)
+	}
+	for name, value := range members {
+		s, err := headerString(value)
+		if err != nil {
+			return err
+		}
+		switch name {
+		case "alg":
+			t.Alg = s
+		case "kid":
+			t.Kid = s
+		case "typ":
+			t.Typ = s
+		case "x5t", "x5t#S256":
+			// A certificate's thumbprint, as large identity providers send it beside kid. It cannot choose a key here.
+		default:
+			return fmt.Errorf("%w: header has a member that is not allowed", errToken)
+		}
+	}
+	if !slices.Contains(algorithms, t.Alg) {
+		return fmt.Errorf("%w: algorithm is not allowed", errToken)
+	}
+	if t.Typ != "" {
+		if t.Typ, err = mediaType(t.Typ); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func headerString(value json.RawMessage) (string, error) {
+	var v any
+	if err := json.Unmarshal(value, &v); err != nil {
+		return "", fmt.Errorf("%w: header syntax", errToken)
+	}
+	s, ok := v.(string)
+	if !ok {
+		return "", fmt.Errorf("%w: header has a member that is not a string", errToken)
+	}
+	if err := canon.Name(s); err != nil {
+		return "", fmt.Errorf("%w: header has an unusable value", errToken)
+	}
+	return s, nil
+}
+
+// mediaType returns a typ in the form in which types are compared. Only ASCII is accepted: some other letters become
+// ASCII in lower case.
+func mediaType(s string) (string, error) {
+	for i := range len(s) {
+		if s[i] <= ' ' || s[i] > '~' {
+			return "", fmt.Errorf("%w: header has an unusable value", errToken)
+		}
+	}
+	s = strings.TrimPrefix(strings.ToLower(s), "application/")
+	if s == "" {
+		return "", fmt.Errorf("%w: header has an unusable value", errToken)
+	}
+	return s, nil
+}
+
+// Object reads one JSON object strictly: UTF-8, no duplicate members at any level, nothing behind it, at most
+// canon.MaxNesting levels. Its members come back as they were written, under their exact names; a decoder into a
+// struct would match names in any case and take the last of several.
+func Object(raw []byte) (map[string]json.RawMessage, error) {
+	if _, err := canon.JSON(raw); err != nil {
+		return nil, err
+	}
+	var members map[string]json.RawMessage
+	if err := json.Unmarshal(raw, &members); err != nil || members == nil {
+		return nil, errors.New("not a JSON object")
+	}
+	return members, nil
+}
+
+// Name reports whether s can name something in a token: not empty, at most canon.MaxName bytes, no control characters.
+func Name(s string) error { return canon.Name(s) }
+
+// MaxChain is the most entries an actor chain may have.
+const MaxChain = canon.MaxChain

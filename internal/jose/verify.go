@@ -1,0 +1,169 @@
+package jose
+
+import (
+	"bytes"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rsa"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/big"
+	"slices"
+
+	gojose "github.com/go-jose/go-jose/v4"
+
+	"github.com/tokenboundary/tokenboundary/internal/front"
+)
+
+var (
+	errAlgorithm = errors.New("algorithm is not allowed for this key")
+	errSignature = errors.New("signature does not verify")
+)
+
+// Verify checks the signature of tok by key. The token's algorithm must be one of algs, the one that the key is for,
+// and one that fits the key's type; the token alone never chooses (RFC 8725, section 3.1).
+//
+// It accepts both spellings of an ECDSA signature, (r, s) and (r, n-s), because issuers produce both. Whoever keeps
+// state about tokens keys it on the issuer and the jti, not on the token's text.
+func Verify(tok front.Token, key Key, algs ...string) error {
+	if !slices.Contains(algs, tok.Alg) || !key.fits(tok.Alg) {
+		return errAlgorithm
+	}
+	if tok.Raw != string(tok.SigningInput)+"."+base64.RawURLEncoding.EncodeToString(tok.Signature) {
+		return errSignature
+	}
+	switch pub := key.Public.(type) {
+	case *ecdsa.PublicKey:
+		if !inRange(tok.Signature, pub.Curve) {
+			return errSignature
+		}
+	case *rsa.PublicKey:
+		if len(tok.Signature) != pub.Size() {
+			return errSignature
+		}
+	case ed25519.PublicKey:
+		if tok.Alg == "Ed25519" { // the name of RFC 9864, which go-jose does not know
+			return verifyEd25519(tok, pub)
+		}
+	}
+	alg := gojose.SignatureAlgorithm(tok.Alg)
+	jws, err := gojose.ParseSignedCompact(tok.Raw, []gojose.SignatureAlgorithm{alg})
+	if err != nil {
+		return errSignature
+	}
+	payload, err := jws.Verify(key.Public)
+	if err != nil || !bytes.Equal(payload, tok.Payload) {
+		return errSignature
+	}
+	return nil
+}
+
+func verifyEd25519(tok front.Token, pub ed25519.PublicKey) error {
+	_, payload, _ := bytes.Cut(tok.SigningInput, []byte{'.'})
+	if string(payload) != base64.RawURLEncoding.EncodeToString(tok.Payload) ||
+		!ed25519.Verify(pub, tok.SigningInput, tok.Signature) {
+		return errSignature
+	}
+	return nil
+}
+
+// inRange reports whether sig has the length of the curve and 0 < r, s < n (RFC 7518, section 3.4).
+func inRange(sig []byte, curve elliptic.Curve) bool {
+	size := (curve.Params().BitSize + 7) / 8
+	if len(sig) != 2*size {
+		return false
+	}
+	for _, half := range [][]byte{sig[:size], sig[size:]} {
+		v := new(big.Int).SetBytes(half)
+		if v.Sign() == 0 || v.Cmp(curve.Params().N) >= 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// fits reports whether the key may verify signatures by alg: it is of the right type and for no other algorithm.
+func (k Key) fits(alg string) bool {
+	if k.Alg != "" && k.Alg != alg && (!isEd25519(k.Alg) || !isEd25519(alg)) {
+		return false
+	}
+	switch pub := k.Public.(type) {
+	case *ecdsa.PublicKey:
+		return pub != nil && pub.Curve != nil && pub.Curve == curveOf(alg)
+	case *rsa.PublicKey:
+		return pub != nil && slices.Contains([]string{"RS256", "RS384", "RS512", "PS256", "PS384", "PS512"}, alg)
+	case ed25519.PublicKey:
+		return len(pub) == ed25519.PublicKeySize && isEd25519(alg)
+	}
+	return false
+}
+
+// curveOf returns the one curve of an ECDSA algorithm (RFC 7518, section 3.4); nil for other algorithms.
+func curveOf(alg string) elliptic.Curve {
+	switch alg {
+	case "ES256":
+		return elliptic.P256()
+	case "ES384":
+		return elliptic.P384()
+	case "ES512":
+		return elliptic.P521()
+	}
+	return nil
+}
+
+// isEd25519 reports whether alg is one of the two names of the same algorithm (RFC 8037 and RFC 9864).
+func isEd25519(alg string) bool { return alg == "EdDSA" || alg == "Ed25519" }
+
+// Thumbprint returns the JWK thumbprint of a public key: SHA-256 in base64url (RFC 7638).
+func Thumbprint(pub crypto.PublicKey) (string, error) {
+	if err := checkPublic(pub); err != nil {
+		return "", err
+	}
+	sum, err := (&gojose.JSONWebKey{Key: pub}).Thumbprint(crypto.SHA256)
+	if err != nil {
+		return "", errors.New("jose: no thumbprint for this key")
+	}
+	return base64.RawURLEncoding.EncodeToString(sum), nil
+}
+
+// Marshal returns the JWKS document of keys, which ParseKeySet accepts. It refuses anything but public keys with
+// unique ids.
+func Marshal(keys []Key) ([]byte, error) {
+	set := gojose.JSONWebKeySet{Keys: []gojose.JSONWebKey{}}
+	for _, k := range keys {
+		if err := checkPublic(k.Public); err != nil {
+			return nil, err
+		}
+		set.Keys = append(set.Keys, gojose.JSONWebKey{Key: k.Public, KeyID: k.ID, Algorithm: k.Alg, Use: k.Use})
+	}
+	raw, err := json.Marshal(set)
+	if err != nil {
+		return nil, errors.New("jose: key set cannot be written")
+	}
+	if again, err := ParseKeySet(raw); err != nil || again.Len() != len(keys) {
+		return nil, fmt.Errorf("jose: key set would not be read back: %w", err)
+	}
+	return raw, nil
+}
+
+func checkPublic(pub crypto.PublicKey) error {
+	switch p := pub.(type) {
+	case *ecdsa.PublicKey:
+		if p != nil && p.Curve != nil && slices.Contains([]string{"P-256", "P-384", "P-521"}, p.Curve.Params().Name) {
+			return nil
+		}
+	case *rsa.PublicKey:
+		if p != nil && p.N != nil {
+			return checkRSA(p)
+		}
+	case ed25519.PublicKey:
+		if len(p) == ed25519.PublicKeySize {
+			return nil
+		}
+	}
+	return errors.New("jose: not a public key that is supported")
+}
