@@ -41,6 +41,9 @@ func (h *hop) present(ctx context.Context, c Credential, param string) (Principa
 	var p Principal
 	var e store.Entry
 	var err error
+	if c.Type == TypeClientSecret || c.Type == TypeClientAssertion {
+		return p, nil, refuse(CodeInvalidRequest, param, "a client's credential is no token")
+	}
 	if c.Type == TypeAccessToken && c.Verified == nil {
 		e, err = h.g.own(ctx, c.Value)
 	} else if p, err = h.g.identify(ctx, c); err == nil {

@@ -17,6 +17,9 @@ import (
 //
 // It returns ErrUnauthenticated, which never says why, or ErrUnavailable.
 func (g *Governor) Authenticate(ctx context.Context, cred Credential) (Client, error) {
+	if slices.Contains([]string{TypeAccessToken, TypeIDToken, TypeJWT}, cred.Type) {
+		return Client{}, g.stranger(ctx, cred, errors.New("not a client's credential"))
+	}
 	p, err := g.identify(ctx, cred)
 	if errors.Is(err, ErrUnavailable) {
 		return Client{}, err

@@ -63,21 +63,22 @@ func (g *Governor) SetTask(ctx context.Context, by Client, id lineage.ID, to Tas
 		return Task{}, err
 	}
 	for range attempts {
-		tx := g.tx(now)
-		if s := taskOf(e, now).State; s == TaskActive || s == TaskSuspended {
+		tx, t := g.tx(now), taskOf(e, now)
+		if t.State == TaskActive || t.State == TaskSuspended {
 			if err := ending(&tx, e, event, by); err != nil {
 				return Task{}, err
 			}
+			t.State = to
 		}
 		err := g.change(ctx, by, tx)
-		if err != nil && !errors.Is(err, ErrConflict) {
+		if err == nil {
+			return t, nil
+		}
+		if !errors.Is(err, ErrConflict) {
 			return Task{}, err
 		}
 		if e, err = g.entry(ctx, id); err != nil {
 			return Task{}, err
-		}
-		if s := taskOf(e, now).State; s != TaskActive && s != TaskSuspended {
-			return taskOf(e, now), nil
 		}
 	}
 	return Task{}, fmt.Errorf("%w: the task keeps changing", ErrConflict)

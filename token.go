@@ -131,8 +131,6 @@ type Token struct {
 	Audience  []string
 	Details   []json.RawMessage
 	TaskID    lineage.ID // zero where the token belongs to no task
-	// Narrowed is true where Scopes are not those that were asked for.
-	Narrowed bool
 }
 
 // Value returns the token itself.

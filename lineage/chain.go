@@ -60,19 +60,23 @@ func verifyLink(r Record, above map[ID]Record) error {
 			return errors.New("descends from a denial")
 		}
 	}
+	var line []ID // what Envelope.Ancestors must be
 	for i, p := range r.Parents {
 		parent := above[p]
 		if i == 0 && parent.Root() != r.Root() {
 			return errors.New("its parent belongs to another grant")
 		}
-		for _, a := range parent.Ancestors {
-			if !slices.Contains(r.Ancestors, a) {
-				return errors.New("does not name all ancestors")
+		for _, a := range append(slices.Clip(parent.Ancestors), p) {
+			if !slices.Contains(line, a) {
+				line = append(line, a)
 			}
 		}
 		if err := verifyBody(r, parent, i == 0); err != nil {
 			return err
 		}
+	}
+	if !slices.Equal(line, r.Ancestors) {
+		return errors.New("its ancestors are not those of its parents")
 	}
 	return nil
 }
@@ -90,10 +94,12 @@ func verifyBody(child, parent Record, subject bool) error {
 	if !subject || child.Kind == KindDenial {
 		return nil
 	}
-	granted, from := child.Body.Granted, parent.Derivable()
-	granted.Details, from.Details = nil, nil
-	if !from.Covers(granted) {
-		return errors.New("exceeds the authority of its parent")
+	from := parent.Derivable()
+	for _, to := range []Authority{child.Body.Granted, child.Derivable()} {
+		to.Details = nil
+		if !from.Covers(to) {
+			return errors.New("exceeds the authority of its parent")
+		}
 	}
 	return nil
 }

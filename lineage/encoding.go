@@ -4,8 +4,12 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"slices"
 	"unicode/utf8"
+
+	"github.com/tokenboundary/tokenboundary/internal/canon"
 )
 
 // The largest encodings that Decode reads.
@@ -13,6 +17,10 @@ const (
 	maxEnvelope = 8 << 10
 	maxBody     = 256 << 10
 )
+
+const saltSize = 16 // bytes
+
+var errVersion = fmt.Errorf("%w: unknown format version", errRecord)
 
 // encode writes the canonical form: the JSON of v, members in the order of the type, without HTML escapes.
 func encode(v any) ([]byte, error) {
@@ -25,13 +33,20 @@ func encode(v any) ([]byte, error) {
 	return bytes.TrimSuffix(buf.Bytes(), []byte("\n")), nil
 }
 
-// decode reads only what encode would have written for the value, byte for byte.
-func decode(raw []byte, limit int, v any) error {
+// part is an envelope or a body. Its normalise brings what has several spellings (zones and precision of times, order
+// of sets, raw JSON) into the one that is recorded.
+type part interface{ normalise() error }
+
+// decode reads only what normalise and encode would have written for the value, byte for byte.
+func decode(raw []byte, limit int, v part) error {
 	if len(raw) > limit || !utf8.Valid(raw) {
 		return fmt.Errorf("%w: size or encoding", errRecord)
 	}
 	if err := json.Unmarshal(raw, v); err != nil {
 		return fmt.Errorf("%w: syntax", errRecord)
+	}
+	if err := v.normalise(); err != nil {
+		return err
 	}
 	again, err := encode(v)
 	if err != nil || !bytes.Equal(again, raw) {
@@ -40,11 +55,14 @@ func decode(raw []byte, limit int, v any) error {
 	return nil
 }
 
-// Decode reads a record back from its bytes. A nil body is an erased one. Bytes that are not the canonical encoding
-// of a well-formed record, and a body that the envelope does not commit to, are refused.
+// Decode reads a record back from its bytes, which it keeps. A nil body is an erased one. Bytes that are not the
+// canonical encoding of a well-formed record, and a body that the envelope does not commit to, are refused.
 func Decode(raw, body []byte) (Record, error) {
 	r := Record{raw: raw, body: body}
 	if err := decode(raw, maxEnvelope, &r.Envelope); err != nil {
+		if v := r.Version; v != 0 && v != FormatVersion {
+			err = errVersion // a later format has members that this one does not know
+		}
 		return Record{}, err
 	}
 	if err := r.Envelope.check(); err != nil {
@@ -71,10 +89,12 @@ func (r Record) checkBody() error {
 	b := r.Body
 	inTask := b.Task != nil
 	switch {
+	case len(b.Salt) != saltSize:
+		return fmt.Errorf("%w: salt", errRecord)
 	case r.Kind == KindTask && (!inTask || !b.Task.ID.IsZero() || b.Task.Authority == nil):
 		return fmt.Errorf("%w: a task without its terms", errRecord)
-	case r.Kind == KindToken && inTask && b.Task.ID.IsZero():
-		return fmt.Errorf("%w: a token of a task without an id", errRecord)
+	case r.Kind == KindToken && inTask && !slices.Contains(r.Ancestors, b.Task.ID):
+		return fmt.Errorf("%w: a token of a task that it does not descend from", errRecord)
 	case r.Kind != KindDenial && (b.Client == "" || b.Subject.ID == ""):
 		return fmt.Errorf("%w: no client or subject", errRecord)
 	}
@@ -83,6 +103,58 @@ func (r Record) checkBody() error {
 			return fmt.Errorf("%w: %w", errRecord, err)
 		}
 	}
+	return nil
+}
+
+func (e *Envelope) normalise() error {
+	e.IssuedAt, e.ExpiresAt, e.Since = Time(e.IssuedAt), Time(e.ExpiresAt), Time(e.Since)
+	return nil
+}
+
+// normalise changes nothing that b shares with another value.
+func (b *Body) normalise() error {
+	err := errors.Join(b.Granted.normalise(), normaliseJSON(&b.Requested.Details))
+	if b.Task != nil {
+		t := *b.Task
+		t.Deadline = Time(t.Deadline)
+		err = errors.Join(err, normaliseJSON(&t.Context))
+		if t.Authority != nil {
+			a := *t.Authority
+			err = errors.Join(err, a.normalise())
+			t.Authority = &a
+		}
+		b.Task = &t
+	}
+	b.Session.AuthTime = Time(b.Session.AuthTime)
+	b.Selectors = Union(b.Selectors)
+	return err
+}
+
+func (a *Authority) normalise() error {
+	details := slices.Clone(a.Details)
+	for i := range details {
+		err := normaliseJSON(&details[i])
+		if err != nil || len(details[i]) == 0 || details[i][0] != '{' {
+			return fmt.Errorf("%w: a detail that is no object", errRecord)
+		}
+	}
+	n := *a
+	n.Details = details
+	*a = n.Normal()
+	return nil
+}
+
+// normaliseJSON makes raw canonical. An absent value and null are one thing, written by leaving it out.
+func normaliseJSON(raw *json.RawMessage) error {
+	if len(*raw) == 0 || string(*raw) == "null" {
+		*raw = nil
+		return nil
+	}
+	out, err := canon.JSON(*raw)
+	if err != nil {
+		return fmt.Errorf("%w: %w", errRecord, err)
+	}
+	*raw = out
 	return nil
 }
 

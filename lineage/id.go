@@ -14,9 +14,13 @@ type ID [sha256.Size]byte
 
 var errID = errors.New("lineage: not a record id")
 
-// ParseID reads the text form. Only the one canonical spelling of an id is accepted.
+// ParseID reads the text form. Only the one canonical spelling of an id is accepted; the empty string names nothing and
+// is refused.
 func ParseID(s string) (ID, error) {
 	var id ID
+	if s == "" {
+		return id, errID
+	}
 	err := id.UnmarshalText([]byte(s))
 	return id, err
 }
@@ -48,7 +52,8 @@ func (id *ID) UnmarshalText(text []byte) error {
 	if len(text) != base64.RawURLEncoding.EncodedLen(len(out)) {
 		return errID
 	}
-	if _, err := base64.RawURLEncoding.Strict().Decode(out[:], text); err != nil || out.IsZero() {
+	// The decoder skips line breaks, so that only the count of bytes tells a shorter text with one in it.
+	if n, err := base64.RawURLEncoding.Strict().Decode(out[:], text); err != nil || n != len(out) || out.IsZero() {
 		return errID
 	}
 	*id = out

@@ -32,7 +32,8 @@ type Envelope struct {
 	Issuer  string `json:"iss"` // the boundary's own issuer: one issuer is one tenant
 	// Parents are the records this one was made from, the subject's first. Today a record has at most one.
 	Parents []ID `json:"parents,omitempty"`
-	// Ancestors are all records above this one, root first; at most 16.
+	// Ancestors are all records above this one, root first; at most 16: for each parent in order, its ancestors and
+	// then itself, each record once.
 	Ancestors []ID `json:"ancestors,omitempty"`
 	// Grant is the root grant; zero in the record that is the root itself. See Record.Root.
 	Grant ID `json:"grant,omitzero"`
@@ -90,7 +91,7 @@ type Body struct {
 type Requested struct {
 	Resources []string        `json:"resources,omitempty"`
 	Scopes    []string        `json:"scopes,omitempty"`
-	Lifetime  time.Duration   `json:"lifetime,omitempty"`
+	Lifetime  time.Duration   `json:"lifetime,omitempty"` // nanoseconds
 	Details   json.RawMessage `json:"details,omitempty"`
 }
 
@@ -134,15 +135,19 @@ var errRecord = errors.New("lineage: not a record")
 
 // Seal makes a record of an envelope and a body: it sets version, salt, digest and address.
 func Seal(env Envelope, body Body) (Record, error) {
-	body.Salt = make([]byte, 16)
+	body.Salt = make([]byte, saltSize)
 	rand.Read(body.Salt) //nolint:errcheck // never fails (crypto/rand)
-	body.Selectors = Union(body.Selectors)
+	if err := body.normalise(); err != nil {
+		return Record{}, err
+	}
 	rawBody, err := encode(body)
 	if err != nil {
 		return Record{}, err
 	}
 	env.Version, env.Digest = FormatVersion, sha256.Sum256(rawBody)
-	env.IssuedAt, env.ExpiresAt, env.Since = Time(env.IssuedAt), Time(env.ExpiresAt), Time(env.Since)
+	if err := env.normalise(); err != nil {
+		return Record{}, err
+	}
 	raw, err := encode(env)
 	if err != nil {
 		return Record{}, err
@@ -224,7 +229,7 @@ func (r Record) Equal(o Record) bool {
 func (e Envelope) check() error {
 	switch {
 	case e.Version != FormatVersion:
-		return fmt.Errorf("%w: unknown format version", errRecord)
+		return errVersion
 	case e.Kind != KindToken && e.Kind != KindTask && e.Kind != KindDenial:
 		return fmt.Errorf("%w: unknown kind", errRecord)
 	case canon.Name(e.Issuer) != nil:
@@ -233,6 +238,8 @@ func (e Envelope) check() error {
 		return fmt.Errorf("%w: digest or times", errRecord)
 	case len(e.Ancestors) > canon.MaxChain || (len(e.Ancestors) > 0) != !e.Grant.IsZero():
 		return fmt.Errorf("%w: ancestors", errRecord)
+	case (len(e.Ancestors) > 0) != (len(e.Parents) > 0) || repeats(e.Ancestors) || repeats(e.Parents):
+		return fmt.Errorf("%w: ancestors or parents", errRecord)
 	case len(e.Ancestors) > 0 && e.Ancestors[0] != e.Grant:
 		return fmt.Errorf("%w: the first ancestor is not the root grant", errRecord)
 	case e.Kind != KindDenial && !e.ExpiresAt.After(e.IssuedAt):
@@ -244,4 +251,14 @@ func (e Envelope) check() error {
 		}
 	}
 	return nil
+}
+
+// repeats reports whether ids names something twice, or nothing.
+func repeats(ids []ID) bool {
+	for i, id := range ids {
+		if id.IsZero() || slices.Contains(ids[:i], id) {
+			return true
+		}
+	}
+	return false
 }

@@ -63,10 +63,14 @@ type Mark struct {
 	Seq      uint64    `json:"seq,omitempty"`     // the last entry that changed it
 }
 
-// Apply returns the mark after r, whose Before has been set. It never lowers what is dead.
+// Apply returns the mark after r, whose Before has been set. It never lowers what is dead. A Lift where nothing is
+// blocked changes nothing, so that repeating one does not cut what was issued since.
 func (m Mark) Apply(r Revocation) Mark {
-	if r.Action == Suspend || r.Action == Resume {
+	switch {
+	case r.Action == Suspend || r.Action == Resume:
 		return m // the task's head says whether it is active
+	case r.Action == Lift && !m.Blocked:
+		return m
 	}
 	m.Selector, m.Seq = r.Selector, r.Seq
 	if r.Selector.Absolute() {

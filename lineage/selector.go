@@ -46,7 +46,7 @@ func (s Selector) check() error {
 		return errSelector
 	}
 	if s.Kind == SelectToken || s.Kind == SelectTask || s.Kind == SelectGrant {
-		if id, err := ParseID(s.Value); err != nil || id.IsZero() {
+		if _, err := ParseID(s.Value); err != nil {
 			return errSelector
 		}
 	}

@@ -35,6 +35,7 @@ func Apply(v View, tx Tx) error {
 	if err != nil {
 		return err
 	}
+	tx.Time = tx.Time.Round(0).UTC() // without a monotonic reading, which would hide that the wall clock was set back
 	if known, err := allKnown(v, tx.Records); known || err != nil {
 		return err
 	}
@@ -134,7 +135,8 @@ func write(v View, tx Tx, heads map[string]Head, now time.Time, seq uint64) erro
 			return err
 		}
 		seq++
-		r.Seq, r.At, r.Before = seq, lineage.Time(r.At), lineage.Time(later(now, r.At).Add(tx.Leeway))
+		r.Before = roundUp(later(now, r.At).Add(tx.Leeway))
+		r.Seq, r.At = seq, lineage.Time(r.At)
 		errs = append(errs, v.PutRevocation(r))
 		if next := m.Apply(r); next != m {
 			errs = append(errs, v.PutMark(next))
@@ -149,6 +151,10 @@ func later(a, b time.Time) time.Time {
 	}
 	return a
 }
+
+// roundUp returns t in the precision that records keep, and never an earlier moment: what was issued before t in the
+// same millisecond is before the result.
+func roundUp(t time.Time) time.Time { return lineage.Time(t.Add(time.Millisecond - 1)) }
 
 func (tx Tx) check() error {
 	switch {
@@ -166,6 +172,19 @@ func (tx Tx) check() error {
 		if err := r.Check(); err != nil {
 			return fmt.Errorf("%w: %w", ErrInvalid, err)
 		}
+	}
+	longest := 0
+	for _, s := range tx.Swaps {
+		longest = max(longest, len(s.Key))
+	}
+	for _, a := range tx.Adds {
+		longest = max(longest, len(a.Key))
+	}
+	for _, r := range tx.Requires {
+		longest = max(longest, len(r.Key))
+	}
+	if longest > MaxKey {
+		return fmt.Errorf("%w: key too long", ErrInvalid)
 	}
 	return nil
 }

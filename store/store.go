@@ -14,6 +14,9 @@ import (
 	"github.com/tokenboundary/tokenboundary/lineage"
 )
 
+// MaxKey is the largest length of a head's key in bytes. A Tx that names a longer one is ErrInvalid.
+const MaxKey = 2048
+
 // Store keeps the state of any number of issuers. Every method names one issuer; nothing of another can be read,
 // changed or conflicted with, and the same key, selector or sequence number in two issuers is two things.
 //
@@ -95,7 +98,8 @@ type Tx struct {
 	// Records are added.
 	Records []lineage.Record
 	// Revocations are appended to the feed. For each the store sets Seq, and Before to the later of the store time
-	// and the revocation's At, plus Leeway; the mark of its selector becomes Mark.Apply of it, and never falls.
+	// and the revocation's At, plus Leeway, rounded up to whole milliseconds; the mark of its selector becomes
+	// Mark.Apply of it, and never falls.
 	Revocations []lineage.Revocation
 	// Swaps replace heads. Adds add to counts.
 	Swaps []Swap

@@ -14,7 +14,7 @@ var errJSON = errors.New("not acceptable JSON")
 
 // JSON returns the canonical bytes of one JSON value: members sorted by name, no white space, strings with the
 // fewest escapes, numbers as they were written. Duplicate members, invalid or unpaired UTF-8, trailing data and more
-// than MaxNesting levels are refused.
+// than MaxNesting levels of objects and arrays are refused.
 //
 // Two values with equal canonical bytes are equal. The reverse does not hold for numbers (1.0 and 1 differ), which
 // errs on the side of refusal wherever canonical bytes are compared.
@@ -31,15 +31,15 @@ func JSON(raw []byte) ([]byte, error) {
 }
 
 func appendValue(out []byte, dec *json.Decoder, depth int) ([]byte, error) {
-	if depth > MaxNesting {
-		return nil, fmt.Errorf("%w: nested too deeply", errJSON)
-	}
 	tok, err := dec.Token()
 	if err != nil {
 		return nil, fmt.Errorf("%w: syntax", errJSON)
 	}
 	switch v := tok.(type) {
 	case json.Delim:
+		if depth == MaxNesting {
+			return nil, fmt.Errorf("%w: nested too deeply", errJSON)
+		}
 		if v == '{' {
 			return appendObject(out, dec, depth)
 		}
@@ -112,20 +112,21 @@ func appendObject(out []byte, dec *json.Decoder, depth int) ([]byte, error) {
 }
 
 // AppendString appends s as a canonical JSON string. A replacement character is refused: a decoder puts it where the
-// input had half a surrogate pair, so two inputs would share one form.
+// input had half a surrogate pair, so two inputs would share one form. U+2028 and U+2029 are escaped, because some
+// encoders rewrite them inside JSON that they were given ready-made.
 func AppendString(out []byte, s string) ([]byte, error) {
 	if strings.ContainsRune(s, utf8.RuneError) {
 		return nil, fmt.Errorf("%w: unpaired surrogate", errJSON)
 	}
 	out = append(out, '"')
-	for i := range len(s) {
-		switch c := s[i]; {
+	for _, c := range s {
+		switch {
 		case c == '"' || c == '\\':
-			out = append(out, '\\', c)
-		case c < 0x20:
+			out = append(out, '\\', byte(c))
+		case c < 0x20 || c == '\u2028' || c == '\u2029':
 			out = fmt.Appendf(out, `\u%04x`, c)
 		default:
-			out = append(out, c)
+			out = utf8.AppendRune(out, c)
 		}
 	}
 	return append(out, '"'), nil

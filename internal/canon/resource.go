@@ -140,6 +140,7 @@ func needsEscape(c byte) bool {
 func dotSegment(path string) bool {
 	path, _, _ = strings.Cut(path, "?")
 	for seg := range strings.SplitSeq(path, "/") {
+		seg, _, _ = strings.Cut(seg, ";") // some servers drop ";…" before they resolve ".."
 		if seg == "." || seg == ".." {
 			return true
 		}

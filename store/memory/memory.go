@@ -29,8 +29,9 @@ func (s *Store) Commit(ctx context.Context, txs []store.Tx) []error {
 	errs := make([]error, len(txs))
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	cancelled := ctx.Err()
 	for i, tx := range txs {
-		if errs[i] = ctx.Err(); errs[i] == nil {
+		if errs[i] = cancelled; cancelled == nil {
 			errs[i] = store.Apply(s.space(tx.Issuer), tx)
 		}
 	}

@@ -1,0 +1,122 @@
+package canon
+
+import (
+	"bytes"
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+var jsonForms = map[string]string{
+	`{}`:            `{}`,
+	`[]`:            `[]`,
+	` null `:        `null`,
+	`true`:          `true`,
+	"\t[1 , 2]\n":   `[1,2]`,
+	`{"b":1,"a":2}`: `{"a":2,"b":1}`,
+	`{"b":{"d":1,"c":2},"a":[{"y":1,"x":2}]}`: `{"a":[{"x":2,"y":1}],"b":{"c":2,"d":1}}`,
+	`{"":0,"A":1,"a":2,"B":3}`:                `{"":0,"A":1,"B":3,"a":2}`,
+	`"\u0041\/\u00e9"`:                        `"A/é"`,
+	`"\n\u001f\""`:                            `"\u000a\u001f\""`,
+	`"\\\b\f\t\r"`:                            `"\\\u0008\u000c\u0009\u000d"`,
+	`"\ud83e\udd16"`:                          `"🤖"`,
+	`"<&>\u2028\u007f"`:                       "\"<&>\\u2028\x7f\"",
+	`[1.0,1,-0,1E5,1e+5]`:                     `[1.0,1,-0,1E5,1e+5]`,
+	`9007199254740993`:                        `9007199254740993`,
+	`1e999`:                                   `1e999`,
+}
+
+var jsonRefused = map[string][]string{
+	"duplicate member": {
+		`{"a":1,"a":1}`, `{"a":1,"b":2,"a":3}`, `{"a":1,"\u0061":2}`, `{"x":{"a":1,"a":2}}`, `[[{"a":1,"a":2}]]`,
+		`{"a":{},"a":{}}`, `{"":1,"":2}`,
+	},
+	"unpaired surrogate": {
+		`"\ud800"`, `"\udc00"`, `"a\ud83e"`, `"\udd16\ud83e"`, `{"\ud800":1}`, `[{"a":"\udfff"}]`, `"\ufffd"`, "\"\ufffd\"",
+	},
+	"not UTF-8": {"\"\xff\"", "\"\xed\xa0\x80\"", "\"\xc0\xaf\"", "\xef\xbb"},
+	"syntax": {
+		``, ` `, `{`, `}`, `[1,]`, `{"a":1,}`, `{"a"}`, `{a:1}`, `'a'`, `01`, `+1`, `.5`, `1.`, `NaN`, `Infinity`, `nul`, `tru`,
+		`"a`, `"\x"`, `"\u12"`, "\"\n\"", "\"\x00\"", "\ufeff{}", `/**/1`, `{"a":1 "b":2}`, `[1 2]`,
+		`{}{}`, `1 2`, `{} x`, `[]]`, `null,`, `"a""b"`, "1\x00", // trailing data
+	},
+}
+
+func TestJSONHasOneForm(t *testing.T) {
+	for in, want := range jsonForms {
+		got, err := JSON([]byte(in))
+		require.NoError(t, err, in)
+		require.Equal(t, want, string(got))
+		again, err := JSON(got)
+		require.NoError(t, err)
+		require.Equal(t, want, string(again), "a canonical form is its own canonical form")
+	}
+}
+
+func TestJSONRefuses(t *testing.T) {
+	for reason, list := range jsonRefused {
+		for _, in := range list {
+			got, err := JSON([]byte(in))
+			require.ErrorIs(t, err, errJSON, "%q", in)
+			require.ErrorContains(t, err, reason, "%q", in)
+			require.Nil(t, got)
+		}
+	}
+}
+
+func TestJSONNestingIsBounded(t *testing.T) {
+	nest := func(open, inner, shut string, n int) []byte {
+		return []byte(strings.Repeat(open, n) + inner + strings.Repeat(shut, n))
+	}
+	for _, form := range [][3]string{{"[", "", "]"}, {"[", "1", "]"}, {`{"a":`, "1", "}"}, {`[{"a":`, "1", "}]"}} {
+		levels := strings.Count(form[0], "[") + strings.Count(form[0], "{")
+		_, err := JSON(nest(form[0], form[1], form[2], MaxNesting/levels))
+		require.NoError(t, err, form)
+		_, err = JSON(nest(form[0], form[1], form[2], MaxNesting/levels+1))
+		require.ErrorContains(t, err, "nested too deeply", form)
+	}
+	_, err := JSON(nest("[", "", "]", 100_000))
+	require.ErrorIs(t, err, errJSON)
+}
+
+func TestAppendString(t *testing.T) {
+	got, err := AppendString([]byte("x"), "a\"b\x01")
+	require.NoError(t, err)
+	require.Equal(t, `x"a\"b\u0001"`, string(got))
+	_, err = AppendString(nil, "\xff")
+	require.ErrorIs(t, err, errJSON, "a decoder would put a replacement character there")
+}
+
+func FuzzJSON(f *testing.F) {
+	for in := range jsonForms {
+		f.Add([]byte(in))
+	}
+	for _, list := range jsonRefused {
+		for _, in := range list {
+			f.Add([]byte(in))
+		}
+	}
+	f.Fuzz(func(t *testing.T, in []byte) {
+		got, err := JSON(in)
+		if err != nil {
+			require.Nil(t, got)
+			return
+		}
+		again, err := JSON(got)
+		require.NoError(t, err)
+		require.Equal(t, string(got), string(again))
+		require.Equal(t, plain(t, in), plain(t, got), "the value is the same")
+	})
+}
+
+// plain decodes with the standard library alone.
+func plain(t *testing.T, raw []byte) any {
+	t.Helper()
+	dec := json.NewDecoder(bytes.NewReader(raw))
+	dec.UseNumber()
+	var v any
+	require.NoError(t, dec.Decode(&v))
+	return v
+}

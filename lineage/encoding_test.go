@@ -1,0 +1,343 @@
+package lineage
+
+import (
+	"crypto/sha256"
+	"encoding/json"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestSealAndDecodeAgree(t *testing.T) {
+	for name, parts := range map[string]func() (Envelope, Body){
+		"token": rootParts, "task": taskParts, "everything": golden,
+		"denial": func() (Envelope, Body) {
+			env, _ := rootParts()
+			env.Kind, env.ExpiresAt = KindDenial, time.Time{}
+			return env, Body{Client: "support-bot", Code: "invalid_scope"}
+		},
+	} {
+		r := mustSeal(t, first(parts()), second(parts()))
+		require.Equal(t, IDOf(r.Raw()), r.ID(), name)
+		require.Equal(t, ID(sha256.Sum256(r.RawBody())), r.Digest, name)
+		back, err := Decode(r.Raw(), r.RawBody())
+		require.NoError(t, err, name)
+		require.Equal(t, r, back, name)
+		require.True(t, r.Equal(back), name)
+
+		raw, err := json.Marshal(r)
+		require.NoError(t, err)
+		var read Record
+		require.NoError(t, json.Unmarshal(raw, &read))
+		require.Equal(t, r, read, name)
+	}
+}
+
+func first[A, B any](a A, _ B) A  { return a }
+func second[A, B any](_ A, b B) B { return b }
+
+func TestSealNormalises(t *testing.T) {
+	env, body := taskParts()
+	east := time.FixedZone("east", 3600)
+	env.IssuedAt, env.ExpiresAt, env.Since = noon.Add(1).In(east), noon.Add(time.Hour+1).In(east), noon.Add(1).In(east)
+	body.Session.AuthTime, body.Task.Deadline = noon.Add(1).In(east), noon.Add(1).In(east)
+	body.Granted = Authority{Access: []Access{{"urn:b", []string{"w", "r", "w"}}, {"urn:a", nil}}, NotAfter: noon.Add(1).In(east), Depth: -1}
+	body.Granted.Details = []json.RawMessage{json.RawMessage(`{ "type":"b" }`), json.RawMessage(`{"x":1,"type":"a"}`)}
+	body.Task.Authority = &body.Granted
+	body.Task.Context, body.Requested.Details = json.RawMessage(`{"b":1, "a":2}`), json.RawMessage(`null`)
+	body.Selectors = []Selector{{SelectSubject, "b"}, {SelectSubject, "a"}, {SelectSubject, "b"}}
+	before := text(t, body)
+
+	r := mustSeal(t, env, body)
+	require.Equal(t, before, text(t, body), "what the caller holds is left alone")
+	require.Equal(t, noon, r.IssuedAt)
+	require.Equal(t, noon.Add(time.Hour), r.ExpiresAt)
+	require.Equal(t, noon, r.Since)
+	require.Equal(t, noon, r.Body.Session.AuthTime)
+	require.Equal(t, noon, r.Body.Task.Deadline)
+	want := Authority{Access: []Access{{"urn:b", []string{"r", "w"}}}, NotAfter: noon}
+	want.Details = []json.RawMessage{json.RawMessage(`{"type":"a","x":1}`), json.RawMessage(`{"type":"b"}`)}
+	require.Equal(t, want, r.Body.Granted)
+	require.Equal(t, want, *r.Body.Task.Authority)
+	require.Equal(t, `{"a":2,"b":1}`, string(r.Body.Task.Context))
+	require.Nil(t, r.Body.Requested.Details)
+	require.Equal(t, []Selector{{SelectSubject, "a"}, {SelectSubject, "b"}}, r.Body.Selectors)
+}
+
+func TestSaltHidesTheBody(t *testing.T) {
+	env, body := rootParts()
+	a, b := mustSeal(t, env, body), mustSeal(t, env, body)
+	require.NotEqual(t, a.Digest, b.Digest, "equal bodies cannot be recognised by their digest")
+	require.NotEqual(t, a.ID(), b.ID())
+	require.Len(t, a.Body.Salt, 16)
+}
+
+func TestErasedBody(t *testing.T) {
+	env, body := taskParts()
+	r := mustSeal(t, env, body)
+	gone := r.Erase()
+	require.Equal(t, r.ID(), gone.ID())
+	require.Nil(t, gone.Body)
+	require.Nil(t, gone.RawBody())
+	require.NotNil(t, r.Body, "the original is unchanged")
+	require.True(t, gone.Derivable().Empty(), "nothing derives from it")
+	require.Equal(t, r.ID(), gone.TaskID())
+	require.Contains(t, gone.Selectors(), Selector{SelectTask, r.ID().String()})
+	require.False(t, r.Equal(gone))
+
+	back, err := Decode(gone.Raw(), nil)
+	require.NoError(t, err)
+	require.Equal(t, gone, back)
+	raw, err := json.Marshal(gone)
+	require.NoError(t, err)
+	var read Record
+	require.NoError(t, json.Unmarshal(raw, &read))
+	require.Equal(t, gone, read)
+
+	_, err = Decode(r.Raw(), []byte{})
+	require.ErrorContains(t, err, "not the one recorded", "an empty body is not an erased one")
+}
+
+// TestEveryEditIsDetected flips every bit of a record: either it is refused, or it has another id.
+func TestEveryEditIsDetected(t *testing.T) {
+	r := mustSeal(t, first(golden()), second(golden()))
+	raw, body := r.Raw(), r.RawBody()
+	edit := func(in []byte, i int, to byte) []byte {
+		out := append([]byte{}, in...)
+		out[i] = to
+		return out
+	}
+	accepted := 0
+	for i := range raw {
+		for bit := range 8 {
+			got, err := Decode(edit(raw, i, raw[i]^1<<bit), body)
+			require.True(t, err != nil || got.ID() != r.ID(), "envelope byte %d", i)
+			if err == nil {
+				accepted++
+			}
+		}
+	}
+	require.Positive(t, accepted, "control: some edits are records, of another id")
+	for i := range body {
+		for bit := range 8 {
+			_, err := Decode(raw, edit(body, i, body[i]^1<<bit))
+			require.ErrorIs(t, err, errRecord, "body byte %d", i)
+		}
+	}
+	for i := range raw {
+		_, err := Decode(raw[:i], body)
+		require.ErrorIs(t, err, errRecord, "cut at %d", i)
+	}
+}
+
+// edited returns the golden record with its text replaced and its digest made to fit, so that only the form is wrong.
+func edited(t *testing.T, inBody bool, from, to string) (raw, body []byte) {
+	t.Helper()
+	lines := strings.Split(readGolden(t), "\n")
+	env, rawBody := lines[0], lines[1]
+	if inBody {
+		require.Contains(t, rawBody, from)
+		rawBody = strings.Replace(rawBody, from, to, 1)
+		env = strings.Replace(env, IDOf([]byte(lines[1])).String(), IDOf([]byte(rawBody)).String(), 1)
+	} else {
+		require.Contains(t, env, from)
+		env = strings.Replace(env, from, to, 1)
+	}
+	return []byte(env), []byte(rawBody)
+}
+
+func TestDecodeRefusesOtherSpellings(t *testing.T) {
+	_, err := Decode(edited(t, true, `"support-bot"`, `"support-bot"`))
+	require.NoError(t, err, "control")
+	for name, e := range map[string]struct {
+		body     bool
+		from, to string
+	}{
+		"white space":                  {false, `"v":1`, `"v": 1`},
+		"a trailing line":              {false, `"}`, "\"}\n"},
+		"order of members":             {false, `"v":1,"kind":"token"`, `"kind":"token","v":1`},
+		"an unknown member":            {false, `"v":1`, `"v":1,"x":0`},
+		"a repeated member":            {false, `"v":1`, `"v":1,"v":1`},
+		"other case of a member":       {false, `"kind"`, `"Kind"`},
+		"an escape":                    {false, `"token"`, `"\u0074oken"`},
+		"an HTML escape":               {false, `<&>`, `\u003c&>`},
+		"a spelling of a number":       {false, `"v":1`, `"v":1.0`},
+		"null for absent":              {false, `"policy":"sha256:<&>"`, `"policy":null`},
+		"empty for absent":             {false, `"policy":"sha256:<&>"`, `"policy":""`},
+		"a zone":                       {false, `"2026-03-01T12:00:00.001Z"`, `"2026-03-01T13:00:00.001+01:00"`},
+		"an offset of zero":            {false, `"2026-03-01T12:00:00.001Z"`, `"2026-03-01T12:00:00.001+00:00"`},
+		"precision":                    {false, `12:00:00.001Z`, `12:00:00.0010Z`},
+		"below a millisecond":          {false, `12:00:00.001Z`, `12:00:00.001000001Z`},
+		"a zone in the body":           {true, `"auth_time":"2026-03-01T11:00:00Z"`, `"auth_time":"2026-03-01T12:00:00+01:00"`},
+		"a deadline below a ms":        {true, `"deadline":"2026-03-01T13:00:00Z"`, `"deadline":"2026-03-01T13:00:00.0000001Z"`},
+		"a zone in an authority":       {true, `"not_after":"2026-03-01T12:01:30.12Z"`, `"not_after":"2026-03-01T13:01:30.12+01:00"`},
+		"order of scopes":              {true, `["cases:read","contacts:read"]`, `["contacts:read","cases:read"]`},
+		"a repeated scope":             {true, `["cases:read","contacts:read"]`, `["cases:read","cases:read"]`},
+		"no scopes":                    {true, `["cases:read","contacts:read"]`, `[]`},
+		"null scopes":                  {true, `["cases:read","contacts:read"]`, `null`},
+		"order of facts":               {true, `"fact:a":18446744073709551615,"fact:b":2`, `"fact:b":2,"fact:a":18446744073709551615`},
+		"a repeated fact":              {true, `"fact:b":2`, `"fact:b":2,"fact:b":2`},
+		"order of selectors":           {true, `["actor:crm-tool","client:a:b"]`, `["client:a:b","actor:crm-tool"]`},
+		"a repeated selector":          {true, `["actor:crm-tool","client:a:b"]`, `["actor:crm-tool","actor:crm-tool"]`},
+		"order inside a detail":        {true, `"type":"\u000a&\u2028é"`, `"!":1`},
+		"an escape inside a detail":    {true, `&\u2028é`, `&\u2028\u00e9`},
+		"half a surrogate in a detail": {true, `&\u2028é`, `\ud800`},
+		"null for an absent detail":    {true, `"details":[{"type":"pay"}]`, `"details":null`},
+		"null for an absent context":   {true, `"context":{"case":4711}`, `"context":null`},
+		"an invalid character":         {true, `alice`, "ali\xff"},
+		"half a surrogate":             {true, `alice`, `ali\ud800`},
+		"a negative depth":             {true, `"depth":2`, `"depth":-2`},
+		"a spelling of base64":         {true, `"MDEyMzQ1Njc4OWFiY2RlZg=="`, `"MDEyMzQ1Njc4OWFiY2RlZh=="`},
+	} {
+		_, err := Decode(edited(t, e.body, e.from, e.to))
+		require.ErrorIs(t, err, errRecord, name)
+		switch name {
+		case "an invalid character":
+			require.ErrorContains(t, err, "size or encoding", name)
+		case "half a surrogate in a detail":
+			require.ErrorContains(t, err, "no object", name)
+		case "a spelling of a number":
+			require.ErrorContains(t, err, "syntax", name)
+		default:
+			require.ErrorContains(t, err, "not canonical", name)
+		}
+	}
+}
+
+func TestDecodeRefusesWhatIsNoRecord(t *testing.T) {
+	id1, id2 := mustID(1).String(), mustID(2).String()
+	for name, e := range map[string]struct {
+		body             bool
+		from, to, reason string
+	}{
+		"a later version":                 {false, `"v":1`, `"v":2`, "unknown format version"},
+		"a later version with a member":   {false, `"v":1`, `"v":2,"new":0`, "unknown format version"},
+		"version zero":                    {false, `"v":1`, `"v":0`, "unknown format version"},
+		"an unknown kind":                 {false, `"kind":"token"`, `"kind":"key"`, "unknown kind"},
+		"no kind":                         {false, `"kind":"token"`, `"kind":""`, "unknown kind"},
+		"no issuer":                       {false, `"iss":"` + issuer + `"`, `"iss":""`, "no issuer"},
+		"no time of issue":                {false, `"2026-03-01T12:00:00.001Z"`, `"0001-01-01T00:00:00Z"`, "digest or times"},
+		"evidence of the future":          {false, `"since":"2026-03-01T11:00:00Z"`, `"since":"2026-03-01T12:30:00Z"`, "digest or times"},
+		"an expiry before the issue":      {false, `"exp":"2026-03-01T12:01:00Z"`, `"exp":"2026-03-01T12:00:00.001Z"`, "expires before"},
+		"no expiry":                       {false, `"exp":"2026-03-01T12:01:00Z",`, ``, "expires before"},
+		"a grant that is not the root":    {false, `"grant":"` + id1, `"grant":"` + id2, "not the root grant"},
+		"no grant":                        {false, `"grant":"` + id1 + `",`, ``, "ancestors"},
+		"a parent that is no ancestor":    {false, `"parents":["` + id2, `"parents":["` + mustID(9).String(), "a parent is not an ancestor"},
+		"ancestors without a parent":      {false, `"parents":["` + id2 + `"],`, ``, "ancestors or parents"},
+		"a repeated ancestor":             {false, `["` + id1 + `","` + id2 + `"]`, `["` + id1 + `","` + id2 + `","` + id2 + `"]`, "ancestors or parents"},
+		"an ancestor that names nothing":  {false, `["` + id1 + `","` + id2 + `"]`, `["` + id1 + `","` + id2 + `",""]`, "ancestors or parents"},
+		"no salt":                         {true, `"MDEyMzQ1Njc4OWFiY2RlZg=="`, `null`, "salt"},
+		"a short salt":                    {true, `"MDEyMzQ1Njc4OWFiY2RlZg=="`, `"MDEyMw=="`, "salt"},
+		"no client":                       {true, `"client":"support-bot"`, `"client":""`, "no client or subject"},
+		"no subject":                      {true, `"sub":"alice"`, `"sub":""`, "no client or subject"},
+		"a task it does not descend from": {true, `"task":{"id":"` + id1, `"task":{"id":"` + mustID(9).String(), "does not descend from"},
+		"a task without id":               {true, `"task":{"id":"` + id1 + `",`, `"task":{`, "does not descend from"},
+		"an unknown selector":             {true, `"client:a:b"`, `"clients:a"`, "syntax"},
+	} {
+		raw, body := edited(t, e.body, e.from, e.to)
+		_, err := Decode(raw, body)
+		require.ErrorIs(t, err, errRecord, name)
+		require.ErrorContains(t, err, e.reason, name)
+	}
+}
+
+func TestATaskRecordNeedsItsTerms(t *testing.T) {
+	env, body := taskParts()
+	mustSeal(t, env, body)
+	for name, spoil := range map[string]func(*Body){
+		"no task":      func(b *Body) { b.Task = nil },
+		"no authority": func(b *Body) { b.Task = &Task{Purpose: "triage"} },
+		"an id":        func(b *Body) { b.Task.ID = mustID(1) },
+	} {
+		env, body := taskParts()
+		spoil(&body)
+		_, err := Seal(env, body)
+		require.ErrorContains(t, err, "a task without its terms", name)
+	}
+}
+
+func TestSealRefusesWhatCannotBeReadBack(t *testing.T) {
+	for name, spoil := range map[string]func(*Envelope, *Body){
+		"invalid UTF-8":        func(_ *Envelope, b *Body) { b.Subject.ID = "a\xff" },
+		"JSON that is none":    func(_ *Envelope, b *Body) { b.Requested.Details = json.RawMessage(`{`) },
+		"a repeated member":    func(_ *Envelope, b *Body) { b.Requested.Details = json.RawMessage(`{"a":1,"a":1}`) },
+		"a detail of null":     func(_ *Envelope, b *Body) { b.Granted.Details = []json.RawMessage{json.RawMessage(`null`)} },
+		"an empty detail":      func(_ *Envelope, b *Body) { b.Granted.Details = []json.RawMessage{{}} },
+		"a year of five":       func(e *Envelope, _ *Body) { e.ExpiresAt = noon.AddDate(10_000, 0, 0) },
+		"too large a body":     func(_ *Envelope, b *Body) { b.Code = strings.Repeat("x", maxBody) },
+		"too large a policy":   func(e *Envelope, _ *Body) { e.Policy = strings.Repeat("x", maxEnvelope) },
+		"a selector of no id":  func(_ *Envelope, b *Body) { b.Selectors = []Selector{{SelectToken, "x"}} },
+		"the zero selector":    func(_ *Envelope, b *Body) { b.Selectors = []Selector{{}} },
+		"too many ancestors":   func(e *Envelope, _ *Body) { e.Ancestors = make([]ID, 17) },
+		"an ID without issuer": func(e *Envelope, _ *Body) { e.Issuer = "" },
+	} {
+		env, body := rootParts()
+		spoil(&env, &body)
+		_, err := Seal(env, body)
+		require.ErrorIs(t, err, errRecord, name)
+	}
+}
+
+func TestErrorsDoNotEchoTheInput(t *testing.T) {
+	const canary = "eyJhbGciOiJub25lIn0"
+	_, err := Decode([]byte(`{"v":1,"kind":"`+canary+`"}`), nil)
+	require.ErrorIs(t, err, errRecord)
+	require.NotContains(t, err.Error(), canary)
+	_, err = Decode(edited(t, true, `"client:a:b"`, `"`+canary+`:a"`))
+	require.ErrorIs(t, err, errRecord)
+	require.NotContains(t, err.Error(), canary)
+}
+
+func FuzzDecode(f *testing.F) {
+	r := mustSeal(f, first(golden()), second(golden()))
+	f.Add(r.Raw(), r.RawBody())
+	f.Add(r.Raw(), []byte(nil))
+	task := mustSeal(f, first(taskParts()), second(taskParts()))
+	f.Add(task.Raw(), task.RawBody())
+	f.Add([]byte(`{"v":2}`), []byte(`{}`))
+	f.Fuzz(func(t *testing.T, raw, body []byte) {
+		if len(body) == 0 {
+			body = nil
+		}
+		r, err := Decode(raw, body)
+		checkDecoded(t, r, err, raw, body)
+	})
+}
+
+func FuzzDecodeBody(f *testing.F) {
+	for _, parts := range []func() (Envelope, Body){golden, taskParts, rootParts} {
+		f.Add(mustSeal(f, first(parts()), second(parts())).RawBody())
+	}
+	f.Add([]byte(`{"salt":null}`))
+	f.Fuzz(func(t *testing.T, body []byte) {
+		env, _ := golden()
+		env.Digest = sha256.Sum256(body)
+		raw, err := encode(env)
+		require.NoError(t, err)
+		r, err := Decode(raw, body)
+		checkDecoded(t, r, err, raw, body)
+	})
+}
+
+func checkDecoded(t *testing.T, r Record, err error, raw, body []byte) {
+	t.Helper()
+	if err != nil {
+		require.Zero(t, r, "no record beside an error")
+		return
+	}
+	require.Equal(t, IDOf(raw), r.ID())
+	again, err := encode(r.Envelope)
+	require.NoError(t, err)
+	require.Equal(t, string(raw), string(again), "one spelling of one envelope")
+	if r.Body != nil {
+		again, err := encode(r.Body)
+		require.NoError(t, err)
+		require.Equal(t, string(body), string(again), "one spelling of one body")
+		require.Equal(t, text(t, r.Body.Granted), text(t, r.Body.Granted.Normal()))
+	}
+	require.True(t, r.Derivable().Covers(Authority{}))
+	require.NotEmpty(t, r.Selectors())
+	require.NotEmpty(t, r.Root())
+}

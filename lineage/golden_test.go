@@ -1,0 +1,83 @@
+package lineage
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// golden returns the parts of a record in which every member is set, and in which texts hold every character that an
+// encoder may write in more than one way.
+func golden() (Envelope, Body) {
+	authority := Authority{
+		Access:  []Access{{"https://crm.example.com/", []string{"cases:read", "contacts:read"}}, {"urn:example:mail", []string{"send"}}},
+		Details: []json.RawMessage{json.RawMessage("{\"<n>\":[1.0,-0,1E5],\"type\":\"\\u000a&\u2028é\"}")}, NotAfter: noon.Add(90*time.Second + 120*time.Millisecond), Depth: 2,
+	}
+	env := Envelope{
+		Version: FormatVersion, Kind: KindToken, Issuer: issuer, Parents: []ID{mustID(2)}, Ancestors: []ID{mustID(1), mustID(2)}, Grant: mustID(1),
+		IssuedAt: noon.Add(time.Millisecond), ExpiresAt: noon.Add(time.Minute), Since: noon.Add(-time.Hour), Policy: "sha256:<&>",
+	}
+	var controls strings.Builder
+	for c := range rune(0x80) {
+		controls.WriteRune(c)
+	}
+	body := Body{
+		Salt: []byte("0123456789abcdef"), Client: "support-bot", ClientKind: "agent",
+		Subject: Party{ID: "alice", Issuer: "https://idp.example", Kind: "human"}, Actors: []Party{{ID: "crm-tool"}, {ID: "support-bot", Issuer: issuer, Kind: "agent"}},
+		Session:   Session{Kind: "human", ID: "s1", AuthTime: noon.Add(-time.Hour), ACR: "urn:mfa", AMR: []string{"pwd", "otp"}},
+		GrantType: "token_exchange", Connection: "salesforce-prod", Paths: []string{"/agents/support-bot"},
+		Task: &Task{
+			ID: mustID(1), Purpose: "triage", Context: json.RawMessage(`{"case":4711}`), Deadline: noon.Add(time.Hour), Budget: 50, Authority: &authority,
+		},
+		Requested: Requested{
+			Resources: []string{"https://crm.example.com/"}, Scopes: []string{"cases:read"}, Lifetime: 5 * time.Minute, Details: json.RawMessage(`[{"type":"pay"}]`),
+		},
+		Granted: authority, Audience: []string{"https://crm.example.com/"},
+		Reasons: []Reason{{
+			Resource: "https://crm.example.com/", Scope: "cases:read", Granted: true, Rule: "/agents/support-bot#triage-reads",
+			Why: controls.String() + "\u0080\u2028\u2029\ufeff\ufffdé日\U0001F916", Delegates: []string{"crm-tool"},
+		}},
+		Controls: []string{"owasp-asi:ASI03"}, ActorToken: mustID(3), Key: "k1", Code: "invalid_scope",
+		Facts: map[string]uint64{"fact:b": 2, "fact:a": 18446744073709551615, "fact:": 0}, Selectors: []Selector{{SelectActor, "crm-tool"}, {SelectClient, "a:b"}},
+		Unconfirmed: true,
+	}
+	return env, body
+}
+
+// TestFormatIsFixed fails when the bytes of a record change. Records are kept for years and their ids stand in tokens:
+// a change needs a new FormatVersion and a reader for the old one.
+func TestFormatIsFixed(t *testing.T) {
+	env, body := golden()
+	require.NoError(t, body.normalise())
+	rawBody, err := encode(body)
+	require.NoError(t, err)
+	env.Digest = sha256.Sum256(rawBody)
+	require.NoError(t, env.normalise())
+	raw, err := encode(env)
+	require.NoError(t, err)
+
+	want := strings.Split(readGolden(t), "\n")
+	require.Equal(t, want[0], string(raw))
+	require.Equal(t, want[1], string(rawBody))
+
+	r, err := Decode(raw, rawBody)
+	require.NoError(t, err)
+	require.Equal(t, "GMi5oITNbzHAxNpOGUXYWjBJifKKmyaUOydHQ5c_cOk", r.ID().String())
+	sum := sha256.Sum256(raw)
+	require.Equal(t, base64.RawURLEncoding.EncodeToString(sum[:]), r.ID().String(), "as anyone can compute it")
+	require.Equal(t, env, r.Envelope)
+	require.Equal(t, body, *r.Body)
+}
+
+func readGolden(t testing.TB) string {
+	t.Helper()
+	raw, err := os.ReadFile("testdata/record_v1.golden")
+	require.NoError(t, err)
+	return string(raw)
+}

@@ -1,0 +1,118 @@
+package lineage
+
+import (
+	"encoding/json"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+const issuer = "https://boundary.example"
+
+// noon is when everything in these tests begins.
+var noon = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+
+// generator makes random values; a failing test prints its seed.
+type generator struct {
+	*rand.Rand
+}
+
+func newGenerator(t *testing.T, seed uint64) generator {
+	t.Helper()
+	t.Logf("seed %d", seed)
+	return generator{rand.New(rand.NewPCG(seed, 0))}
+}
+
+func pick[T any](g generator, list []T) T { return list[g.IntN(len(list))] }
+
+// some returns a random sublist, with repeats and in any order.
+func some[T any](g generator, list []T, most int) []T {
+	var out []T
+	for range g.IntN(most + 1) {
+		out = append(out, pick(g, list))
+	}
+	return out
+}
+
+// authority returns a random authority, seldom in normal form, over a vocabulary so small that operands often overlap.
+func (g generator) authority() Authority {
+	var a Authority
+	for range g.IntN(4) {
+		a.Access = append(a.Access, Access{pick(g, []string{"urn:a", "urn:b", "urn:c"}), some(g, []string{"r", "w", "x", "R"}, 4)})
+	}
+	for _, d := range some(g, []string{`{"type":"a"}`, `{"type":"b"}`, `{"type":"a","x":1}`}, 3) {
+		a.Details = append(a.Details, json.RawMessage(d))
+	}
+	if g.IntN(5) > 0 {
+		a.NotAfter = noon.Add(time.Duration(g.IntN(3_000)) * time.Microsecond).In(time.FixedZone("elsewhere", 3600))
+	}
+	a.Depth = g.IntN(5) - 1
+	return a
+}
+
+// text returns the canonical bytes of a value, which two values share only if they are equal.
+func text(t *testing.T, v any) string {
+	t.Helper()
+	raw, err := encode(v)
+	require.NoError(t, err)
+	return string(raw)
+}
+
+// grant returns an authority for one resource.
+func grant(depth int, until time.Time, scopes ...string) Authority {
+	return Authority{Access: []Access{{"https://crm.example.com/", scopes}}, NotAfter: until, Depth: depth}
+}
+
+// rootParts returns the parts of a record that comes from nothing.
+func rootParts() (Envelope, Body) {
+	env := Envelope{Kind: KindToken, Issuer: issuer, IssuedAt: noon, ExpiresAt: noon.Add(5 * time.Minute), Since: noon, Policy: "v1"}
+	body := Body{
+		Client: "support-bot", ClientKind: "agent", Subject: Party{ID: "alice", Issuer: "https://idp.example", Kind: "human"},
+		Session: Session{Kind: "human", ID: "s1"}, GrantType: "token_exchange", Connection: "salesforce-prod",
+		Paths: []string{"/agents/support-bot"}, Granted: grant(3, env.ExpiresAt, "cases:read", "contacts:read"),
+		Selectors: Union(PathSelectors("/agents/support-bot"), []Selector{{SelectClient, "support-bot"}, {SelectSubject, "alice"}}),
+	}
+	return env, body
+}
+
+// childParts returns the parts of a record made from parent, with all that it was granted.
+func childParts(parent Record) (Envelope, Body) {
+	env, body := rootParts()
+	env.Parents = []ID{parent.ID()}
+	env.Ancestors = append(append(env.Ancestors, parent.Ancestors...), parent.ID())
+	env.Grant = parent.Root()
+	env.ExpiresAt = parent.ExpiresAt
+	body.Granted = parent.Derivable()
+	if parent.Kind == KindTask {
+		terms := *parent.Body.Task
+		terms.ID = parent.ID()
+		body.Task = &terms
+	} else if parent.Body.Task != nil {
+		terms := *parent.Body.Task
+		terms.Authority = nil
+		body.Task = &terms
+	}
+	body.Selectors = Union(body.Selectors, parent.Selectors())
+	return env, body
+}
+
+// taskParts returns the parts of a task's record.
+func taskParts() (Envelope, Body) {
+	env, body := rootParts()
+	env.Kind = KindTask
+	terms := body.Granted
+	body.Task = &Task{Purpose: "triage", Deadline: env.ExpiresAt, Budget: 50, Authority: &terms}
+	return env, body
+}
+
+func mustSeal(t testing.TB, env Envelope, body Body) Record {
+	t.Helper()
+	r, err := Seal(env, body)
+	require.NoError(t, err)
+	return r
+}
+
+// mustID returns a record id that no record has.
+func mustID(n byte) ID { return IDOf([]byte{n}) }
