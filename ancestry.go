@@ -22,11 +22,14 @@ func (h *hop) ancestry(ctx context.Context) error {
 		return nil
 	}
 	p, e, err := h.present(ctx, h.req.Subject, "subject_token")
+	if e != nil { // of a refusal too: the attempt belongs into the lineage of the token
+		h.parent, h.subject, h.session, h.carried = e, e.Record.Body.Subject, e.Record.Body.Session, e.Record.Body.Actors
+	}
 	switch {
 	case err != nil:
 		return err
 	case e != nil:
-		err = h.inherit(*e)
+		err = h.inherit(e.Record)
 	default:
 		err = h.begin(ctx, p)
 	}
@@ -36,7 +39,8 @@ func (h *hop) ancestry(ctx context.Context) error {
 	return h.presentActor(ctx)
 }
 
-// present verifies a subject or actor token. Where it is ours, the entry behind it is returned, and it lives.
+// present verifies a subject or actor token. Where it is ours, the entry behind it is returned; with an error, if it
+// does not live.
 func (h *hop) present(ctx context.Context, c Credential, param string) (Principal, *store.Entry, error) {
 	var p Principal
 	var e store.Entry
@@ -68,8 +72,11 @@ func (h *hop) present(ctx context.Context, c Credential, param string) (Principa
 		}
 		return p, nil, nil
 	}
+	if e.Record.Body == nil {
+		return p, nil, refuse(CodeInvalidRequest, param, "the token is long dead")
+	}
 	if s := stateOf(e, h.now); s != lineage.Active {
-		return p, nil, refuse(CodeInvalidRequest, param, "the token is "+string(s))
+		return p, &e, refuse(CodeInvalidRequest, param, "the token is "+string(s))
 	}
 	return p, &e, nil
 }
@@ -176,9 +183,8 @@ func headOf(e store.Entry, key string) store.Head {
 	return e.Heads[i]
 }
 
-// inherit takes subject, session, chain and ceiling from the record behind the subject token.
-func (h *hop) inherit(e store.Entry) error {
-	r := e.Record
+// inherit takes the ceiling from the record behind the subject token.
+func (h *hop) inherit(r lineage.Record) error {
 	ceiling := r.Derivable()
 	if r.Body.Client != h.client.ID {
 		// Being named in aud gives no right; the rule that granted a scope must have named the client.
@@ -188,8 +194,7 @@ func (h *hop) inherit(e store.Entry) error {
 		}
 	}
 	ceiling = ceiling.Normal()
-	h.subject, h.session, h.carried = r.Body.Subject, r.Body.Session, r.Body.Actors
-	h.ceiling, h.parent = &ceiling, &e
+	h.ceiling = &ceiling
 	return nil
 }
 

@@ -52,7 +52,13 @@ func TestChainRefusals(t *testing.T) {
 	three := w.granted(w.exchange("tool", host(two), crm, "read"))
 
 	w.refused(w.exchange("orchestrator", host(two), crm, "read"), tb.CodeInvalidRequest, "deeper in the chain")
-	w.refused(w.exchange("stranger", host(one), crm, "read"), tb.CodeInvalidRequest, "not delegable")
+	theft := w.refused(w.exchange("stranger", host(one), crm, "read"), tb.CodeInvalidRequest, "not delegable")
+	found := false
+	for n, err := range w.Descendants(w.ctx, ops, one.ID) {
+		require.NoError(t, err)
+		found = found || n.Record.ID() == theft.ID && n.State == lineage.Denied
+	}
+	require.True(t, found, "the attempt belongs into the lineage of the token")
 	w.clients["fourth"] = tb.Client{ID: "fourth", Kind: tb.KindAgent, Grants: []tb.Grant{tb.Exchange}, Connections: []string{"prod"}}
 	grant := w.policy
 	w.policy = func(f tb.Facts) tb.Verdict {

@@ -140,7 +140,7 @@ func (h *hop) enforceable(r ruling, scopes []string) error {
 	case caps&CapResources == 0 && !slices.Equal(h.req.Resource, lineage.Authority{Access: r.access}.Resources()):
 		return refuse(CodeInvalidTarget, "resource", "the host cannot set the audience")
 	case caps&CapLifetime == 0 && (h.req.Lifetime <= 0 || h.req.Lifetime > h.lifetime(r)):
-		return refuse(CodeInvalidRequest, "expires_in", "the host cannot set the lifetime")
+		return refuse(CodeInvalidRequest, "", "the host cannot set the lifetime")
 	}
 	return nil
 }

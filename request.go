@@ -81,7 +81,7 @@ func (r Request) canonical() (Request, error) {
 		return r, refuse(CodeInvalidScope, "scope", err.Error())
 	}
 	if r.Lifetime < 0 {
-		return r, refuse(CodeInvalidRequest, "expires_in", "negative lifetime")
+		return r, refuse(CodeInvalidRequest, "", "negative lifetime")
 	}
 	if len(r.Details) > 0 {
 		if len(r.Details) > canon.MaxDetails {

@@ -24,7 +24,8 @@ type Minter interface {
 	Verify(ctx context.Context, raw string) (Claims, error)
 }
 
-// Claims is the content of a token of the boundary. Each of them follows from the token's record.
+// Claims is the content of a token of the boundary. Each of them follows from the token's record. The order of the
+// members is part of the wire form: package mint accepts only this spelling.
 type Claims struct {
 	Issuer    string            `json:"iss"`
 	Subject   string            `json:"sub"`

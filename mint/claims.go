@@ -1,0 +1,127 @@
+package mint
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/tokenboundary/tokenboundary"
+	"github.com/tokenboundary/tokenboundary/internal/canon"
+	"github.com/tokenboundary/tokenboundary/lineage"
+)
+
+// The errors of tokens. None of them contains any of the token.
+var (
+	// ErrInvalid means that a token can never be accepted here. The other errors below wrap it.
+	ErrInvalid = errors.New("mint: not an acceptable token")
+	// ErrSignature means that no key of the issuer made the signature.
+	ErrSignature = fmt.Errorf("%w: signature", ErrInvalid)
+	// ErrExpired means that the token is past its exp.
+	ErrExpired = fmt.Errorf("%w: expired", ErrInvalid)
+	// ErrAudience means that the token is meant for somebody else.
+	ErrAudience = fmt.Errorf("%w: audience", ErrInvalid)
+)
+
+var errTooLong = fmt.Errorf("%w: the token would exceed %d bytes", tokenboundary.ErrInvalid, canon.MaxMinted)
+
+// encodeClaims returns the payload of a token.
+func encodeClaims(c tokenboundary.Claims) ([]byte, error) {
+	if err := checkClaims(c); err != nil {
+		return nil, fmt.Errorf("%w: claims: %w", tokenboundary.ErrInvalid, err)
+	}
+	payload, err := json.Marshal(c)
+	if err != nil {
+		return nil, fmt.Errorf("%w: claims cannot be written", tokenboundary.ErrInvalid)
+	}
+	if bytes.Contains(payload, []byte(`\ufffd`)) { // what was not UTF-8, and so would not come back
+		return nil, fmt.Errorf("%w: claims are not UTF-8", tokenboundary.ErrInvalid)
+	}
+	return payload, nil
+}
+
+// decodeClaims reads what encodeClaims would have written for the claims, byte for byte. That leaves no room for
+// members that are unknown, repeated or in another case, for a null, or for a second spelling of anything.
+func decodeClaims(payload []byte) (tokenboundary.Claims, error) {
+	var c tokenboundary.Claims
+	if err := json.Unmarshal(payload, &c); err != nil {
+		return c, fmt.Errorf("%w: a claim is of the wrong type", ErrInvalid)
+	}
+	if err := checkClaims(c); err != nil {
+		return tokenboundary.Claims{}, fmt.Errorf("%w: %w", ErrInvalid, err)
+	}
+	again, err := json.Marshal(c)
+	if err != nil || !bytes.Equal(again, payload) {
+		return tokenboundary.Claims{}, fmt.Errorf("%w: claims are not in their one form", ErrInvalid)
+	}
+	return c, nil
+}
+
+// checkClaims refuses claims that lack a required one (RFC 9068, section 2.2, and txn) or hold what is impossible.
+func checkClaims(c tokenboundary.Claims) error {
+	for _, f := range []struct {
+		name string
+		ok   bool
+	}{
+		{"iss", canon.Name(c.Issuer) == nil},
+		{"sub", canon.Name(c.Subject) == nil},
+		{"aud", isAudience(c.Audience)},
+		{"exp", c.ExpiresAt > 0},
+		{"iat", c.IssuedAt > 0},
+		{"jti", isID(c.ID)},
+		{"client_id", canon.Name(c.ClientID) == nil},
+		{"txn", isID(c.Grant)},
+		{"act", isChain(c.Act)},
+		{"lin", isLineage(c.Lineage)},
+		{"task", c.Task == nil || isID(c.Task.ID) && canon.Name(c.Task.Purpose) == nil},
+		{"authorization_details", areObjects(c.Details)},
+		{"auth_time", c.AuthTime >= 0},
+	} {
+		if !f.ok {
+			return errors.New("missing or impossible: " + f.name)
+		}
+	}
+	return nil
+}
+
+func isID(s string) bool {
+	id, err := lineage.ParseID(s)
+	return err == nil && !id.IsZero()
+}
+
+func isAudience(aud []string) bool {
+	for _, a := range aud {
+		if a == "" || len(a) > canon.MaxResource {
+			return false
+		}
+	}
+	return len(aud) > 0 && len(aud) <= canon.MaxResources
+}
+
+func isChain(act *tokenboundary.Act) bool {
+	depth := 0
+	for ; act != nil; act = act.Act {
+		if depth++; depth > canon.MaxChain || canon.Name(act.Subject) != nil {
+			return false
+		}
+	}
+	return true
+}
+
+func isLineage(ids []string) bool {
+	for _, id := range ids {
+		if !isID(id) {
+			return false
+		}
+	}
+	return len(ids) <= canon.MaxChain
+}
+
+func areObjects(details []json.RawMessage) bool {
+	for _, d := range details {
+		if len(d) == 0 || d[0] != '{' {
+			return false
+		}
+	}
+	return true
+}

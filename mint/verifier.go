@@ -1,0 +1,205 @@
+package mint
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/benbjohnson/clock"
+
+	"github.com/tokenboundary/tokenboundary"
+	"github.com/tokenboundary/tokenboundary/internal/canon"
+	"github.com/tokenboundary/tokenboundary/internal/jose"
+)
+
+// The times of a Verifier that gets its keys from a function.
+const (
+	keysFresh = 5 * time.Minute  // a set is used this long before it is asked for again
+	keysKept  = time.Hour        // the last good set is used this long while none can be had
+	keysMiss  = 10 * time.Second // at most one question for a kid that is not in the set
+	keysRetry = time.Second      // at most one question while none can be had
+)
+
+// VerifierConfig is what a Verifier is made of. Issuer, Audience, and one of JWKS, URI and Keys are required.
+type VerifierConfig struct {
+	// Issuer is the exact iss of the tokens.
+	Issuer string
+	// Audience is the resource that the tokens must be for: one of their aud.
+	Audience string
+	// JWKS is the issuer's JWKS document, for a verifier that never learns of another key.
+	JWKS []byte
+	// URI is where the document is fetched from: https, or http on a loopback host. Redirects are not followed. While
+	// it cannot be reached, the last document is used for a day.
+	URI string
+	// Keys returns the document as it is now, for example (*Mint).JWKS. It is called when the last one is five minutes
+	// old, and earlier for an unknown kid; while it fails, the last one is used until it is an hour old.
+	Keys func(context.Context) ([]byte, error)
+	// Leeway is by how much clocks may differ. Zero: 5 s.
+	Leeway time.Duration
+	// Clock is where time comes from. Nil: the machine's.
+	Clock clock.Clock
+}
+
+// Verifier checks tokens of one issuer for one resource server, with nothing but the issuer's public keys. It works
+// offline: a token that it accepts may have been revoked. It is safe for concurrent use; make it with NewVerifier.
+type Verifier struct {
+	issuer, audience string
+	keys             jose.Source
+	leeway           time.Duration
+	clock            clock.Clock
+}
+
+// NewVerifier returns a Verifier. The error names the field of cfg that it cannot work with. It fetches nothing yet.
+func NewVerifier(cfg VerifierConfig) (*Verifier, error) {
+	switch {
+	case canon.Name(cfg.Issuer) != nil:
+		return nil, errors.New("mint: VerifierConfig.Issuer is required")
+	case cfg.Audience == "":
+		return nil, errors.New("mint: VerifierConfig.Audience is required")
+	case cfg.Leeway < 0:
+		return nil, errors.New("mint: VerifierConfig.Leeway is negative")
+	}
+	v := &Verifier{issuer: cfg.Issuer, audience: cfg.Audience, leeway: cfg.Leeway, clock: cfg.Clock}
+	if v.leeway == 0 {
+		v.leeway = 5 * time.Second
+	}
+	if v.clock == nil {
+		v.clock = clock.New()
+	}
+	var err error
+	v.keys, err = newSource(cfg, v.clock)
+	return v, err
+}
+
+func newSource(cfg VerifierConfig, clk clock.Clock) (jose.Source, error) {
+	switch static, uri, fn := len(cfg.JWKS) > 0, cfg.URI != "", cfg.Keys != nil; {
+	case static && !uri && !fn:
+		set, err := jose.ParseKeySet(cfg.JWKS)
+		if err == nil && set.Len() == 0 {
+			err = errors.New("no usable key")
+		}
+		if err != nil {
+			return nil, fmt.Errorf("mint: VerifierConfig.JWKS: %w", err)
+		}
+		return jose.Static(set), nil
+	case uri && !static && !fn:
+		source, err := jose.NewRemote(cfg.URI, clk, nil)
+		if err != nil {
+			return nil, fmt.Errorf("mint: VerifierConfig.URI: %w", err)
+		}
+		return source, nil
+	case fn && !static && !uri:
+		return &funcSource{fetch: cfg.Keys, clock: clk, gate: make(chan struct{}, 1)}, nil
+	}
+	return nil, errors.New("mint: one of VerifierConfig.JWKS, URI and Keys is required")
+}
+
+// Verify returns the claims of a token that the issuer signed for this audience and that is valid now. Any other token
+// is ErrInvalid, and where that is the reason ErrSignature, ErrExpired or ErrAudience. If the issuer's keys cannot be
+// had, the error is tokenboundary.ErrUnavailable.
+func (v *Verifier) Verify(ctx context.Context, raw string) (tokenboundary.Claims, error) {
+	claims, err := v.verify(ctx, raw)
+	if err != nil {
+		return tokenboundary.Claims{}, err
+	}
+	return claims, nil
+}
+
+func (v *Verifier) verify(ctx context.Context, raw string) (c tokenboundary.Claims, err error) {
+	if len(raw) > canon.MaxMinted {
+		return c, fmt.Errorf("%w: too long", ErrInvalid)
+	}
+	kid, ok := pinned(raw)
+	if !ok {
+		_, why := reason(raw)
+		return c, fmt.Errorf("%w: %w", ErrInvalid, why)
+	}
+	k, err := v.key(ctx, kid)
+	if err != nil {
+		return c, err
+	}
+	payload, err := k.open(raw)
+	if err != nil {
+		return c, err
+	}
+	if c, err = decodeClaims(payload); err != nil {
+		return c, err
+	}
+	c.Key = k.ID
+	now := v.clock.Now()
+	switch {
+	case c.Issuer != v.issuer:
+		return c, fmt.Errorf("%w: another issuer", ErrInvalid)
+	case !slices.Contains(c.Audience, v.audience):
+		return c, ErrAudience
+	case !now.Before(time.Unix(c.ExpiresAt, 0).Add(v.leeway)):
+		return c, ErrExpired
+	case now.Add(v.leeway).Before(time.Unix(c.IssuedAt, 0)):
+		return c, fmt.Errorf("%w: issued in the future", ErrInvalid)
+	}
+	return c, nil
+}
+
+// key returns the key of the id. One that does not say what it is for is none of this issuer's.
+func (v *Verifier) key(ctx context.Context, kid string) (publicKey, error) {
+	set, err := v.keys.Keys(ctx, kid)
+	if err != nil {
+		return publicKey{}, unavailable(err)
+	}
+	for _, alg := range algorithms {
+		for _, k := range set.Find(kid, alg, "sig") {
+			if k.Alg == alg {
+				return newPublicKey(k), nil
+			}
+		}
+	}
+	return publicKey{}, fmt.Errorf("%w: unknown key", ErrSignature)
+}
+
+// funcSource is a jose.Source over a function.
+type funcSource struct {
+	fetch func(context.Context) ([]byte, error)
+	clock clock.Clock
+
+	gate                   chan struct{} // one place; whoever fills it may use what follows
+	set                    jose.KeySet
+	fetched, tried, missed time.Time
+}
+
+var errNoKeys = errors.New("the issuer's key set cannot be had")
+
+// Keys implements jose.Source. It fetches at most once at a time.
+func (f *funcSource) Keys(ctx context.Context, kid string) (jose.KeySet, error) {
+	select {
+	case f.gate <- struct{}{}:
+		defer func() { <-f.gate }()
+	case <-ctx.Done():
+		return jose.KeySet{}, ctx.Err()
+	}
+	now := f.clock.Now()
+	fresh := within(now, f.fetched, keysFresh)
+	switch {
+	case !fresh && !within(now, f.tried, keysRetry):
+		f.tried = f.update(ctx, now)
+	case fresh && !f.set.Has(kid) && !within(now, f.missed, keysMiss):
+		f.missed = f.update(ctx, now)
+	}
+	if !within(now, f.fetched, keysKept) {
+		return jose.KeySet{}, errNoKeys
+	}
+	return f.set, nil
+}
+
+// update fetches the set and returns when that was tried: never, if only the caller gave up.
+func (f *funcSource) update(ctx context.Context, now time.Time) time.Time {
+	raw, err := f.fetch(ctx)
+	if err != nil && ctx.Err() != nil {
+		return time.Time{}
+	}
+	if set, bad := jose.ParseKeySet(raw); err == nil && bad == nil {
+		f.set, f.fetched = set, now
+	}
+	return now
+}
