@@ -1,0 +1,66 @@
+// Package policy turns a tree of YAML documents into a [tokenboundary.Policy].
+//
+// # Documents
+//
+// The directory tree is the policy tree. A file boundary.yaml is a guardrail for everything in its directory and below:
+// it has deny, limits and controls, and can only restrict. Every other .yaml file is a leaf: agents/support-bot/crm.yaml
+// is the policy path /agents/support-bot/crm. Files that end in _test.yaml, and names that start with a dot, are passed
+// over. Anything else in the tree is refused, symbolic links too.
+//
+//	bind:                               # all three are required; "*" must be written out; lists are allowed
+//	  client: support-bot
+//	  connection: salesforce-prod
+//	  resource: https://crm.example.com/
+//	default_scopes: [cases:read]        # what a request without scopes asks for; none by default
+//	allow:
+//	  - rule: triage-reads
+//	    when: grant == "token_exchange" && task.purpose == "triage"
+//	    scopes: [cases:read, contacts:read]
+//	    resources: [https://crm.example.com/]   # some of those bound; all by default
+//	    lifetime: 5m
+//	    delegates: [crm-tool]           # clients that may derive these scopes from the token; none by default
+//	  - rule: refunds-need-a-human
+//	    when: task.purpose == "refund" && risk.level in ["low", "medium"]
+//	    scopes: [refunds:write]
+//	    refresh: true
+//	    require: {approval: {by: support-leads}, step_up: {acr: mfa, max_age: 5m}}
+//	deny:
+//	  - {rule: frozen-tenant, when: env.tenant_frozen == true}
+//	limits: {lifetime: 10m, depth: 3, derivations: 50}
+//	controls: [nist-csf-2.0:PR.AA-05]
+//
+// A document is plain YAML: no anchors, aliases, merge keys or tags, no key twice, no unknown key. A set loads whole or
+// not at all.
+//
+// # Decisions
+//
+// A request is decided by the one leaf that binds its client, connection and resources. An exact name goes before "*",
+// of the client first, then of the connection, then of the resource. From the guardrail of the root to the leaf:
+//
+//   - Every deny rule is evaluated until one ends it. Only a condition that is exactly false lets a request pass: one
+//     that is true denies, and so does one that cannot be evaluated.
+//   - Limits meet: the smallest of each is in force.
+//   - Each requested scope needs one allow rule that names it and whose condition is exactly true. A condition that
+//     cannot be evaluated permits nothing. The lifetime is the smallest of the rules that granted something.
+//   - A scope that only rules with require or refresh allow is granted under an obligation, that of the first such rule.
+//     A rule without these goes before; what the others say about delegates and lifetime is then not in force.
+//
+// No details are granted: authorization_details can be read by conditions (request.details), not allowed by rules.
+//
+// # Conditions
+//
+// Conditions are CEL expressions of type bool, checked when the set is loaded. [Variables] lists what they can name. They
+// have the operators, has, all, exists and exists_one (not nested), size, startsWith, endsWith, contains, matches with
+// a literal pattern, the conversions to int, double, string, duration and timestamp, the parts of a time, and
+// subset(a, b), which is true if a is not empty and b holds each of its entries. Each has a worst case that is computed
+// when the set is loaded and bounded.
+//
+// What a request does not have cannot be evaluated: task.purpose without a task, env.x where no such fact is set. In an
+// allow rule that is what one wants. In a deny rule it denies every such request, so ask first:
+//
+//	when: task.present && task.purpose == "export"
+//	when: has(env.tenant_frozen) && env.tenant_frozen == true
+//
+// env, task.context and request.details hold values of any type. Such a value can only be compared with one of a known
+// simple type, and fails to evaluate where it is of another one: no text "true" passes for true.
+package policy

@@ -1,0 +1,149 @@
+package policy
+
+import (
+	"context"
+	"slices"
+
+	"github.com/tokenboundary/tokenboundary"
+	"github.com/tokenboundary/tokenboundary/internal/canon"
+	"github.com/tokenboundary/tokenboundary/lineage"
+)
+
+const notHeld = "not held by what it is made from"
+
+// Evaluate implements tokenboundary.Policy. The only errors are those of the context: everything else is a verdict.
+func (s *Set) Evaluate(ctx context.Context, facts tokenboundary.Facts) (tokenboundary.Verdict, error) {
+	if err := ctx.Err(); err != nil {
+		return tokenboundary.Verdict{}, err
+	}
+	l, resources, why := s.resolve(&facts)
+	v := tokenboundary.Verdict{Version: s.version, Resources: slices.Clone(resources)}
+	if l == nil {
+		return denied(v, tokenboundary.CodeInvalidTarget, lineage.Reason{Why: why}), nil
+	}
+	v.Path, v.Controls = l.path, slices.Clone(l.controls)
+	v.Depth, v.Derivations, v.Lifetime = l.limits.depth, l.limits.derivations, l.limits.lifetime
+	scopes := facts.Scopes
+	if len(scopes) == 0 {
+		scopes = l.defaults
+	}
+	if len(scopes) > canon.MaxScopes {
+		return denied(v, tokenboundary.CodeInvalidScope, lineage.Reason{Why: "too many scopes"}), nil
+	}
+	e := &evaluation{ctx: ctx, leaf: l, slots: s.take(&facts, scopes), verdict: v}
+	defer s.give(e.slots)
+	if err := e.decide(); err != nil {
+		return tokenboundary.Verdict{}, err
+	}
+	return e.verdict, nil
+}
+
+// denied returns v as a denial for the reasons. It keeps what says who decided.
+func denied(v tokenboundary.Verdict, code tokenboundary.Code, reasons ...lineage.Reason) tokenboundary.Verdict {
+	return tokenboundary.Verdict{
+		Code: code, Path: v.Path, Version: v.Version, Resources: v.Resources, Controls: v.Controls, Reasons: reasons,
+	}
+}
+
+func (s *Set) take(f *tokenboundary.Facts, scopes []string) *slots {
+	sl := s.pool.Get().(*slots)
+	sl.inputs = inputs{facts: f, scopes: scopes}
+	return sl
+}
+
+func (s *Set) give(sl *slots) {
+	clear(sl.values)
+	sl.inputs = inputs{}
+	s.pool.Put(sl)
+}
+
+// evaluation is one request on its way through one leaf.
+type evaluation struct {
+	ctx     context.Context
+	leaf    *leaf
+	slots   *slots
+	verdict tokenboundary.Verdict
+	results []result // of the allow rules, by resource and rule
+}
+
+type result struct {
+	outcome outcome
+	why     string
+}
+
+// decide fills in the verdict.
+func (e *evaluation) decide() error {
+	no, err := e.denials()
+	switch {
+	case err != nil:
+		return err
+	case no != nil:
+		e.verdict = denied(e.verdict, tokenboundary.CodeInvalidTarget, *no)
+		return nil
+	case len(e.slots.scopes) == 0:
+		e.verdict = denied(e.verdict, tokenboundary.CodeInvalidScope,
+			lineage.Reason{Why: "no scope is requested, and the policy path has no default"})
+		return nil
+	}
+	return e.grant()
+}
+
+// denials evaluates the deny rules from the root to the leaf and returns the first that is not cleanly false.
+func (e *evaluation) denials() (*lineage.Reason, error) {
+	for _, r := range e.leaf.guard.denies {
+		if no, err := e.denial(r); no != nil || err != nil {
+			return no, err
+		}
+	}
+	for i := range e.leaf.denies {
+		if no, err := e.denial(&e.leaf.denies[i]); no != nil || err != nil {
+			return no, err
+		}
+	}
+	return nil, nil
+}
+
+func (e *evaluation) denial(r *rule) (*lineage.Reason, error) {
+	for _, resource := range e.targets(r) {
+		if err := e.ctx.Err(); err != nil {
+			return nil, err
+		}
+		if resource != "" {
+			e.slots.turn(resource)
+		}
+		switch out, why := r.prog.run(e.slots); out {
+		case not:
+		case holds:
+			return &lineage.Reason{Resource: resource, Rule: r.id, Why: "denied"}, nil
+		default:
+			return &lineage.Reason{Resource: resource, Rule: r.id, Why: "denied: the rule failed: " + why}, nil
+		}
+	}
+	return nil, nil
+}
+
+// targets returns the resources for which a rule has to be evaluated; where it reads none, one time will do.
+func (e *evaluation) targets(r *rule) []string {
+	if r.prog.usesTarget {
+		return e.verdict.Resources
+	}
+	return []string{""}
+}
+
+// outcome evaluates an allow rule for the resource, once in a request.
+func (e *evaluation) outcome(rule, resource int) (result, error) {
+	r := &e.leaf.allows[rule]
+	if r.prog.usesTarget {
+		e.slots.turn(e.verdict.Resources[resource])
+	} else {
+		resource = 0
+	}
+	memo := &e.results[resource*len(e.leaf.allows)+rule]
+	if memo.outcome == unknown {
+		if err := e.ctx.Err(); err != nil {
+			return result{}, err
+		}
+		memo.outcome, memo.why = r.prog.run(e.slots)
+	}
+	return *memo, nil
+}

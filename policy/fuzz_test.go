@@ -1,0 +1,69 @@
+package policy
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+func FuzzParseDocument(f *testing.F) {
+	for _, text := range good {
+		f.Add([]byte(text), true)
+		f.Add([]byte(text), false)
+	}
+	f.Add([]byte(bomb()), false)
+	f.Add([]byte("bind: {client: \"*\", connection: '*', resource: urn:x:y}\ndeny: [{rule: r, when: |-\n  false}]"), false)
+	f.Add([]byte("? [a]\n: !!set {x}\n---\n%TAG ! x\n"), false)
+	f.Fuzz(func(t *testing.T, data []byte, guard bool) {
+		d, problems := parseDocument("x/y.yaml", "/x/y", guard, data)
+		require.Equal(t, d == nil, len(problems) > 0)
+		if d == nil {
+			for _, p := range problems {
+				require.LessOrEqual(t, len(p.Message), maxMessage+100)
+			}
+			return
+		}
+		if guard {
+			require.Empty(t, d.allow)
+			require.Empty(t, d.bind)
+		} else {
+			require.NotEmpty(t, d.bind.clients)
+			require.NotEmpty(t, d.bind.connections)
+			require.NotEmpty(t, d.bind.resources)
+		}
+		require.Equal(t, d.limits, d.limits.meet(noLimits), "limits only restrict")
+		require.GreaterOrEqual(t, d.limits.lifetime, time.Second)
+		each([]*document{d}, func(_ *document, r *rule) {
+			require.NotEmpty(t, r.name)
+			require.NotEmpty(t, r.when)
+		})
+		for _, r := range d.allow {
+			require.NotEmpty(t, r.scopes)
+		}
+	})
+}
+
+func FuzzCondition(f *testing.F) {
+	for _, c := range []string{
+		`true`, `client.id == "x" && task.purpose in ["a"]`, `env.x != true`, `chain.exists(a, a.id == actor.id)`,
+		`request.details.all(d, d.type == "x")`, `client.id.matches("^a+$")`, `((((`, `1/0 > 0 || true`, `[env.a][0] != "x"`,
+	} {
+		f.Add(c)
+	}
+	env, err := environment()
+	require.NoError(f, err)
+	f.Fuzz(func(t *testing.T, text string) {
+		p, err := compile(env, text)
+		require.Equal(t, p == nil, err != nil)
+		if p == nil {
+			return
+		}
+		facts := request()
+		sl := newSlots()
+		sl.inputs = inputs{facts: &facts, resource: crm, scopes: facts.Scopes}
+		out, why := p.run(sl)
+		require.NotEqual(t, unknown, out)
+		require.Equal(t, out == failed, why != "")
+	})
+}

@@ -1,0 +1,142 @@
+package policy
+
+import (
+	"fmt"
+	"regexp/syntax"
+	"slices"
+	"strings"
+	"time"
+
+	"cel.dev/cel-go/common/ast"
+	"cel.dev/cel-go/common/operators"
+	"cel.dev/cel-go/common/types"
+	"cel.dev/cel-go/common/types/ref"
+)
+
+// inspection is what the walk over a checked expression finds.
+type inspection struct {
+	checked     *ast.AST
+	usesTarget  bool              // it reads the resource being decided
+	expect      map[int64]dynType // dynamic operands and what they have to be
+	err         error
+	comprehends int // comprehensions around the current node
+}
+
+// inspect refuses what the type checker lets pass and policies may not use.
+func inspect(checked *ast.AST) (*inspection, error) {
+	in := &inspection{checked: checked}
+	in.walk(checked.Expr())
+	return in, in.err
+}
+
+func (in *inspection) fail(format string, args ...any) {
+	if in.err == nil {
+		in.err = fmt.Errorf(format, args...)
+	}
+}
+
+func (in *inspection) walk(e ast.Expr) {
+	switch e.Kind() {
+	case ast.IdentKind:
+		in.usesTarget = in.usesTarget || e.AsIdent() == resourceVariable
+	case ast.SelectKind:
+		in.walk(e.AsSelect().Operand())
+	case ast.ListKind:
+		for _, x := range e.AsList().Elements() {
+			in.walk(x)
+		}
+	case ast.MapKind, ast.StructKind:
+		in.fail("maps and objects cannot be constructed")
+	case ast.CallKind:
+		in.call(e)
+	case ast.ComprehensionKind:
+		in.comprehension(e.AsComprehension())
+	}
+}
+
+func (in *inspection) comprehension(c ast.ComprehensionExpr) {
+	in.comprehends++
+	if in.comprehends > 1 {
+		in.fail("all, exists and exists_one cannot be nested")
+	}
+	if root := c.IterVar(); slices.ContainsFunc(variables, func(v variable) bool {
+		return v.name == root || strings.HasPrefix(v.name, root+".")
+	}) {
+		in.fail("%q is a variable and cannot name an entry", root)
+	}
+	for _, x := range []ast.Expr{c.IterRange(), c.AccuInit(), c.LoopCondition(), c.LoopStep(), c.Result()} {
+		in.walk(x)
+	}
+	in.comprehends--
+}
+
+func (in *inspection) call(e ast.Expr) {
+	call := e.AsCall()
+	if call.IsMemberFunction() {
+		in.walk(call.Target())
+	}
+	args := call.Args()
+	for _, x := range args {
+		in.walk(x)
+	}
+	switch fn := call.FunctionName(); {
+	case fn == operators.Equals || fn == operators.NotEquals:
+		in.comparison(args[0], args[1])
+	case fn == operators.In:
+		in.membership(args[0], args[1])
+	case fn == "matches":
+		in.pattern(args[len(args)-1])
+	case strings.HasPrefix(fn, "get") && len(args) == 1:
+		in.zone(args[0])
+	}
+}
+
+func (in *inspection) pattern(e ast.Expr) {
+	if e.Kind() != ast.LiteralKind {
+		in.fail("matches: the pattern must be a literal")
+		return
+	}
+	s, _ := e.AsLiteral().Value().(string)
+	if s == "" || len(s) > maxPattern {
+		in.fail("matches: the pattern must have between 1 and %d bytes", maxPattern)
+		return
+	}
+	re, err := syntax.Parse(s, syntax.Perl)
+	if err != nil {
+		in.fail("matches: %v", err)
+		return
+	}
+	if nested(re, false) {
+		in.fail("matches: the pattern repeats a repeat")
+		return
+	}
+	if n, err := compiled(s); err != nil || n > maxProgram {
+		in.fail("matches: the pattern is too complex")
+	}
+}
+
+// nested reports whether the expression repeats something that repeats.
+func nested(re *syntax.Regexp, inside bool) bool {
+	switch re.Op {
+	case syntax.OpStar, syntax.OpPlus, syntax.OpQuest, syntax.OpRepeat:
+		if inside {
+			return true
+		}
+		inside = true
+	}
+	return slices.ContainsFunc(re.Sub, func(sub *syntax.Regexp) bool { return nested(sub, inside) })
+}
+
+// zone refuses a time zone that would be found, or not, only when the expression is evaluated.
+func (in *inspection) zone(e ast.Expr) {
+	if e.Kind() != ast.LiteralKind {
+		in.fail("a time zone must be a literal")
+		return
+	}
+	s, _ := e.AsLiteral().Value().(string)
+	at := types.Timestamp{Time: time.Unix(0, 0).UTC()}
+	got := at.Receive("getHours", "timestamp_to_hours_with_tz", []ref.Val{types.String(s)})
+	if s == "" || s == "Local" || types.IsError(got) {
+		in.fail("unknown time zone %q", bounded(s))
+	}
+}

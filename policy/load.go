@@ -1,0 +1,173 @@
+package policy
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"io/fs"
+	"path"
+	"slices"
+	"strings"
+	"sync/atomic"
+
+	"github.com/tokenboundary/tokenboundary/internal/canon"
+)
+
+// The documents with a meaning of their own.
+const (
+	guardrailFile = "boundary.yaml"
+	catalogFile   = "catalog.yaml"
+	suffix        = ".yaml"
+	testSuffix    = "_test.yaml"
+)
+
+// source is a document that was found, not yet read.
+type source struct {
+	file  string // slash-separated, relative to the root
+	guard bool
+	sum   [sha256.Size]byte
+}
+
+// path returns the policy path of the document; see document.path.
+func (s source) path() string { return "/" + strings.TrimSuffix(s.file, suffix) }
+
+// Load reads the policy set in fsys and compiles it. The set loads whole or not at all: what is wrong with it comes
+// back in one *LoadError. A set without a single leaf is refused too.
+func Load(fsys fs.FS) (*Set, error) {
+	found, problems := find(fsys)
+	if len(problems) > 0 {
+		return nil, refused(problems)
+	}
+	docs, problems := readAll(fsys, found)
+	if len(problems) > 0 {
+		return nil, refused(problems)
+	}
+	problems, err := compileAll(docs)
+	if err != nil {
+		return nil, err
+	}
+	if len(problems) > 0 {
+		return nil, refused(problems)
+	}
+	set, problems := assemble(docs)
+	if len(problems) > 0 {
+		return nil, refused(problems)
+	}
+	set.version = digest(found)
+	return set, nil
+}
+
+// find lists the documents of a set in the order of their names.
+func find(fsys fs.FS) ([]source, []Problem) {
+	var found []source
+	var problems []Problem
+	fail := func(file, format string, args ...any) {
+		problems = append(problems, Problem{File: bounded(file), Message: fmt.Sprintf(format, args...)})
+	}
+	err := fs.WalkDir(fsys, ".", func(file string, e fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			fail(file, "cannot be read")
+			return fs.SkipDir
+		case file == ".":
+			return nil
+		case strings.HasPrefix(e.Name(), "."):
+			return skip(e)
+		case len(found) >= maxFiles || len(problems) >= maxProblems:
+			return fs.SkipAll
+		}
+		if why := misnamed(file, e); why != "" {
+			fail(file, "%s", why)
+			return skip(e)
+		}
+		if !e.IsDir() && !strings.HasSuffix(file, testSuffix) {
+			found = append(found, source{file: file, guard: e.Name() == guardrailFile})
+		}
+		return nil
+	})
+	switch {
+	case err != nil:
+		fail(".", "cannot be read")
+	case len(found) >= maxFiles:
+		fail(".", "more than %d documents", maxFiles)
+	case len(problems) == 0 && !slices.ContainsFunc(found, func(s source) bool { return !s.guard }):
+		fail(".", "no policy document: a set needs at least one leaf")
+	}
+	return found, problems
+}
+
+func skip(e fs.DirEntry) error {
+	if e.IsDir() {
+		return fs.SkipDir
+	}
+	return nil
+}
+
+// misnamed says why a directory entry cannot be part of a set.
+func misnamed(file string, e fs.DirEntry) string {
+	switch {
+	case e.Type()&fs.ModeSymlink != 0:
+		return "symbolic links are not followed"
+	case !e.IsDir() && !e.Type().IsRegular():
+		return "not a regular file"
+	case !e.IsDir() && strings.HasSuffix(e.Name(), ".yml"):
+		return "policy documents end in .yaml, not .yml"
+	case !e.IsDir() && !strings.HasSuffix(e.Name(), suffix):
+		return "not a policy document: only .yaml files belong in the tree"
+	case !validName(e.Name()) || !validName(strings.TrimSuffix(e.Name(), suffix)):
+		return "a name is made of letters, digits, and . _ - inside"
+	case len(file) >= maxPath:
+		return "the path is too long"
+	case e.Name() == catalogFile:
+		return "catalog.yaml is not supported yet"
+	}
+	return ""
+}
+
+// readAll reads and parses the documents, on all processors, and notes the digest of each.
+func readAll(fsys fs.FS, found []source) ([]*document, []Problem) {
+	docs, problems := make([]*document, len(found)), make([][]Problem, len(found))
+	var total atomic.Int64
+	parallel(len(found), func(i int) {
+		s := &found[i]
+		if total.Load() > maxSet {
+			return
+		}
+		data, err := readFile(fsys, s.file)
+		if err != nil {
+			problems[i] = []Problem{{File: s.file, Message: "cannot be read"}}
+			return
+		}
+		total.Add(int64(len(data)))
+		s.sum = sha256.Sum256(data)
+		docs[i], problems[i] = parseDocument(s.file, s.path(), s.guard, data)
+	})
+	if total.Load() > maxSet {
+		return nil, []Problem{{File: ".", Message: fmt.Sprintf("the set is larger than %d bytes", maxSet)}}
+	}
+	return docs, slices.Concat(problems...)
+}
+
+// readFile reads at most one byte more than a document may have.
+func readFile(fsys fs.FS, file string) ([]byte, error) {
+	f, err := fsys.Open(file)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(io.LimitReader(f, maxFile+1))
+}
+
+// digest is the version of a set: the hash of the names and contents of its documents.
+func digest(found []source) string {
+	slices.SortFunc(found, func(a, b source) int { return strings.Compare(a.file, b.file) })
+	h := sha256.New()
+	for _, s := range found {
+		io.WriteString(h, canon.Key(s.file, string(s.sum[:])))
+	}
+	return "sha256:" + hex.EncodeToString(h.Sum(nil))
+}
+
+// parent returns the directory of a slash-separated path; "." for the root.
+func parent(file string) string { return path.Dir(file) }

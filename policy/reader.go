@@ -1,0 +1,119 @@
+package policy
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// reader takes typed values out of one parsed document and collects what is wrong with it.
+type reader struct {
+	file     string
+	rule     string // the rule being read, for messages
+	problems []Problem
+}
+
+func (r *reader) fail(n *yaml.Node, format string, args ...any) {
+	if len(r.problems) <= maxProblems {
+		r.problems = append(r.problems, Problem{r.file, n.Line, r.rule, bounded(fmt.Sprintf(format, args...))})
+	}
+}
+
+// fields returns the members of a mapping, which may only have the allowed names.
+func (r *reader) fields(n *yaml.Node, what string, allowed ...string) map[string]*yaml.Node {
+	if n.Kind != yaml.MappingNode {
+		r.fail(n, "%s: must be a mapping", what)
+		return nil
+	}
+	out := make(map[string]*yaml.Node, len(n.Content)/2)
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		key := n.Content[i]
+		if !slices.Contains(allowed, key.Value) {
+			r.fail(key, "%s: unknown key %q", what, bounded(key.Value))
+			continue
+		}
+		out[key.Value] = n.Content[i+1]
+	}
+	return out
+}
+
+// items returns the entries of a list, which may not be empty.
+func (r *reader) items(n *yaml.Node, what string) []*yaml.Node {
+	switch {
+	case n.Kind != yaml.SequenceNode || len(n.Content) == 0:
+		r.fail(n, "%s: must be a list that is not empty", what)
+		return nil
+	case len(n.Content) > maxList:
+		r.fail(n, "%s: more than %d entries", what, maxList)
+		return nil
+	}
+	return n.Content
+}
+
+// text returns a string; "" where it is not one.
+func (r *reader) text(n *yaml.Node, what string) string {
+	if n.Kind != yaml.ScalarNode || n.ShortTag() != "!!str" || n.Value == "" {
+		r.fail(n, "%s: must be a string that is not empty (quote it if it looks like something else)", what)
+		return ""
+	}
+	return n.Value
+}
+
+// texts returns a list of strings, each of which check accepts, without repeats.
+func (r *reader) texts(n *yaml.Node, what string, check func(string) error) []string {
+	var out []string
+	for _, item := range r.items(n, what) {
+		if s := r.text(item, what); s != "" {
+			if err := check(s); err != nil {
+				r.fail(item, "%s: %v", what, err)
+				continue
+			}
+			if slices.Contains(out, s) {
+				r.fail(item, "%s: %q twice", what, bounded(s))
+				continue
+			}
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+// duration returns a positive duration of whole seconds up to MaxLifetime; zero where it is not one.
+func (r *reader) duration(n *yaml.Node, what string) time.Duration {
+	d, err := time.ParseDuration(n.Value)
+	if n.Kind != yaml.ScalarNode || n.ShortTag() != "!!str" || err != nil {
+		r.fail(n, "%s: must be a duration such as 5m", what)
+		return 0
+	}
+	if d < time.Second || d > MaxLifetime || d%time.Second != 0 {
+		r.fail(n, "%s: must be whole seconds between 1s and %s", what, MaxLifetime)
+		return 0
+	}
+	return d
+}
+
+// number returns a whole number between 0 and most.
+func (r *reader) number(n *yaml.Node, what string, most int) int {
+	v, err := strconv.Atoi(n.Value)
+	if n.Kind != yaml.ScalarNode || n.ShortTag() != "!!int" || err != nil || strconv.Itoa(v) != n.Value {
+		r.fail(n, "%s: must be a whole number", what)
+		return 0
+	}
+	if v < 0 || v > most {
+		r.fail(n, "%s: must be between 0 and %d", what, most)
+		return 0
+	}
+	return v
+}
+
+// flag returns true or false, spelt exactly so.
+func (r *reader) flag(n *yaml.Node, what string) bool {
+	if n.Kind != yaml.ScalarNode || n.ShortTag() != "!!bool" || (n.Value != "true" && n.Value != "false") {
+		r.fail(n, "%s: must be true or false", what)
+		return false
+	}
+	return n.Value == "true"
+}

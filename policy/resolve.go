@@ -1,0 +1,79 @@
+package policy
+
+import (
+	"github.com/tokenboundary/tokenboundary"
+	"github.com/tokenboundary/tokenboundary/internal/canon"
+)
+
+const noPath = "no policy path"
+
+// resolve finds the one leaf that decides the request, and the resources it decides. Where there is none it says why.
+func (s *Set) resolve(f *tokenboundary.Facts) (l *leaf, resources []string, why string) {
+	client, connection := f.Client.ID, f.Connection
+	if !definite(client) || !definite(connection) {
+		return nil, f.Resources, noPath
+	}
+	resources = f.Resources
+	if len(resources) == 0 {
+		one, why := s.only(client, connection)
+		if why != "" {
+			return nil, nil, why
+		}
+		resources = []string{one}
+	}
+	if len(resources) > canon.MaxResources {
+		return nil, nil, "too many resources"
+	}
+	for _, r := range resources {
+		if c, err := canon.Resource(r); err != nil || c != r {
+			return nil, resources, "a resource is not in canonical form"
+		}
+		found := s.find(client, connection, r)
+		switch {
+		case found == nil:
+			return nil, resources, noPath
+		case l != nil && found != l:
+			return nil, resources, "the resources are bound to different policy paths: " + l.path + " and " + found.path
+		}
+		l = found
+	}
+	return l, resources, ""
+}
+
+// definite reports whether a name in the facts can match a binding. Nothing can match by being the wildcard.
+func definite(name string) bool { return name != "" && name != wildcard }
+
+// find looks a triple up: an exact name goes before the wildcard, of the client first, then of the connection, then of
+// the resource.
+func (s *Set) find(client, connection, resource string) *leaf {
+	for _, c := range [2]string{client, wildcard} {
+		for _, n := range [2]string{connection, wildcard} {
+			for _, r := range [2]string{resource, wildcard} {
+				if l := s.leaves[triple{c, n, r}]; l != nil {
+					return l
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// only returns the one resource that is bound by name for the client and connection.
+func (s *Set) only(client, connection string) (resource, why string) {
+	for _, c := range [2]string{client, wildcard} {
+		for _, n := range [2]string{connection, wildcard} {
+			t, ok := s.bound[pair{c, n}]
+			switch {
+			case !ok:
+			case t.several || resource != "" && t.resource != resource:
+				return "", "several resources are bound for this client and connection: one must be named"
+			default:
+				resource = t.resource
+			}
+		}
+	}
+	if resource == "" {
+		return "", noPath + ": no resource is bound for this client and connection"
+	}
+	return resource, ""
+}

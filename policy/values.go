@@ -1,0 +1,228 @@
+package policy
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"math"
+	"reflect"
+	"strconv"
+	"time"
+
+	"cel.dev/cel-go/common/types"
+	"cel.dev/cel-go/common/types/ref"
+
+	"github.com/tokenboundary/tokenboundary/internal/canon"
+	"github.com/tokenboundary/tokenboundary/lineage"
+)
+
+// absent is the value of what a request does not have. Reading it is an evaluation error, so it never permits. It is
+// made anew each time because the evaluator writes to an error it passes on.
+func absent(what string) ref.Val { return types.NewErr("the request has no %s", what) }
+
+func text(s string) ref.Val {
+	if len(s) > canon.MaxResource {
+		return types.NewErr("a value is too long to evaluate")
+	}
+	return types.String(s)
+}
+
+// texts boxes a list of strings within the size that the cost estimate assumes.
+func texts(list []string, most int) ref.Val {
+	if len(list) > most {
+		return types.NewErr("a list is too long to evaluate")
+	}
+	for _, s := range list {
+		if len(s) > canon.MaxName {
+			return types.NewErr("a value is too long to evaluate")
+		}
+	}
+	return types.NewStringList(types.DefaultTypeAdapter, list)
+}
+
+func moment(t time.Time, what string) ref.Val {
+	if t.IsZero() {
+		return absent(what)
+	}
+	return types.Timestamp{Time: t}
+}
+
+// partyType is the type of an entry of chain.
+var partyType = types.NewObjectType("Party")
+
+// party is one entry of chain.
+type party struct{ lineage.Party }
+
+// ConvertToNative implements ref.Val. A party has no other form.
+func (p party) ConvertToNative(reflect.Type) (any, error) {
+	return nil, errors.New("a party has no other form")
+}
+
+// ConvertToType implements ref.Val.
+func (p party) ConvertToType(ref.Type) ref.Val { return types.NewErr("a party has no other form") }
+
+// Equal implements ref.Val.
+func (p party) Equal(other ref.Val) ref.Val {
+	o, ok := other.(party)
+	return types.Bool(ok && p == o)
+}
+
+// Type implements ref.Val.
+func (p party) Type() ref.Type { return partyType }
+
+// Value implements ref.Val.
+func (p party) Value() any { return p }
+
+func parties(chain []lineage.Party) ref.Val {
+	if len(chain) > canon.MaxChain {
+		return types.NewErr("a list is too long to evaluate")
+	}
+	out := make([]ref.Val, len(chain))
+	for i, p := range chain {
+		out[i] = party{p}
+	}
+	return types.NewRefValList(types.DefaultTypeAdapter, out)
+}
+
+// provider adds the party type to the standard types, and lets nothing be constructed.
+type provider struct{ types.Provider }
+
+func (p provider) FindStructType(name string) (*types.Type, bool) {
+	if name == partyType.TypeName() {
+		return types.NewTypeTypeWithParam(partyType), true
+	}
+	return nil, false
+}
+
+func (p provider) FindStructFieldNames(name string) ([]string, bool) {
+	return []string{"id", "issuer", "kind"}, name == partyType.TypeName()
+}
+
+func (p provider) FindStructFieldType(name, field string) (*types.FieldType, bool) {
+	var get func(party) string
+	switch {
+	case name != partyType.TypeName():
+		return nil, false
+	case field == "id":
+		get = func(p party) string { return p.ID }
+	case field == "issuer":
+		get = func(p party) string { return p.Issuer }
+	case field == "kind":
+		get = func(p party) string { return p.Kind }
+	default:
+		return nil, false
+	}
+	return &types.FieldType{
+		Type:  types.StringType,
+		IsSet: func(any) bool { return true },
+		GetFrom: func(v any) (any, error) {
+			p, ok := v.(party)
+			if !ok {
+				return nil, errors.New("not a party")
+			}
+			return text(get(p)), nil
+		},
+	}, true
+}
+
+func (p provider) NewValue(string, map[string]ref.Val) ref.Val {
+	return types.NewErr("objects cannot be constructed")
+}
+
+// dynamic boxes a plain JSON value within the sizes that the cost estimate assumes.
+func dynamic(v any) ref.Val {
+	left := maxDynNodes
+	out, err := boxed(v, &left, 0)
+	if err != nil {
+		return types.WrapErr(err)
+	}
+	return out
+}
+
+var errDynamic = errors.New("a value is too large to evaluate")
+
+func boxed(v any, left *int, depth int) (ref.Val, error) {
+	*left--
+	if *left < 0 || depth > canon.MaxNesting {
+		return nil, errDynamic
+	}
+	switch v := v.(type) {
+	case map[string]any:
+		return boxedMap(v, left, depth)
+	case []any:
+		return boxedList(v, left, depth)
+	case string:
+		if len(v) > maxDynText {
+			return nil, errDynamic
+		}
+		return types.String(v), nil
+	case json.Number:
+		return boxedNumber(v)
+	case float64:
+		if i := int64(v); float64(i) == v && math.Abs(v) < 1<<53 {
+			return types.Int(i), nil
+		}
+		return types.Double(v), nil
+	case nil, bool, int, int32, int64, uint32, time.Time, time.Duration:
+		return types.DefaultTypeAdapter.NativeToValue(v), nil
+	}
+	return nil, errors.New("a value is not plain data")
+}
+
+func boxedMap(v map[string]any, left *int, depth int) (ref.Val, error) {
+	if len(v) > maxDynItems {
+		return nil, errDynamic
+	}
+	out := make(map[ref.Val]ref.Val, len(v))
+	for k, e := range v {
+		b, err := boxed(e, left, depth+1)
+		if err != nil || len(k) > canon.MaxName {
+			return nil, errDynamic
+		}
+		out[types.String(k)] = b
+	}
+	return types.NewRefValMap(types.DefaultTypeAdapter, out), nil
+}
+
+func boxedList(v []any, left *int, depth int) (ref.Val, error) {
+	if len(v) > maxDynItems {
+		return nil, errDynamic
+	}
+	out := make([]ref.Val, len(v))
+	for i, e := range v {
+		b, err := boxed(e, left, depth+1)
+		if err != nil {
+			return nil, err
+		}
+		out[i] = b
+	}
+	return types.NewRefValList(types.DefaultTypeAdapter, out), nil
+}
+
+func boxedNumber(n json.Number) (ref.Val, error) {
+	if i, err := strconv.ParseInt(n.String(), 10, 64); err == nil {
+		return types.Int(i), nil
+	}
+	f, err := n.Float64()
+	if err != nil {
+		return nil, errors.New("a number is out of range")
+	}
+	return types.Double(f), nil
+}
+
+// jsonValue boxes a JSON text; empty where there is none.
+func jsonValue(raw json.RawMessage, empty any) ref.Val {
+	if len(raw) == 0 {
+		return dynamic(empty)
+	}
+	if len(raw) > canon.MaxDetails {
+		return types.WrapErr(errDynamic)
+	}
+	var v any
+	dec := json.NewDecoder(bytes.NewReader(raw))
+	dec.UseNumber()
+	if err := dec.Decode(&v); err != nil || reflect.TypeOf(v) != reflect.TypeOf(empty) {
+		return types.NewErr("a value is not the JSON it should be")
+	}
+	return dynamic(v)
+}

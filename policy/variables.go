@@ -1,0 +1,206 @@
+package policy
+
+import (
+	"cel.dev/cel-go/cel"
+	"cel.dev/cel-go/common/types"
+	"cel.dev/cel-go/common/types/ref"
+
+	"github.com/tokenboundary/tokenboundary"
+	"github.com/tokenboundary/tokenboundary/internal/canon"
+)
+
+// inputs are what the variables of one evaluation are read from.
+type inputs struct {
+	facts    *tokenboundary.Facts
+	resource string   // the one being decided
+	scopes   []string // requested, or the leaf's default
+}
+
+// variable is one name that an expression can use. A name with a dot is one flat variable: a misspelt member is
+// then an unknown name when the set is loaded, and reading it costs one look-up.
+type variable struct {
+	name string
+	typ  *cel.Type
+	doc  string
+	most int // the largest size of the value: bytes of a string, entries of a list
+	elem int // the largest size of an entry
+	box  func(*inputs) ref.Val
+}
+
+var (
+	stringList = cel.ListType(cel.StringType)
+	dynMap     = cel.MapType(cel.StringType, cel.DynType)
+)
+
+// name and list are the variables of the two commonest shapes.
+func name(n, doc string, get func(*tokenboundary.Facts) string) variable {
+	return variable{n, cel.StringType, doc, canon.MaxName, 0, func(in *inputs) ref.Val { return text(get(in.facts)) }}
+}
+
+func list(n, doc string, most, elem int, get func(*inputs) []string) variable {
+	return variable{n, stringList, doc, most, elem, func(in *inputs) ref.Val { return texts(get(in), most) }}
+}
+
+func instant(n, doc string, box func(*inputs) ref.Val) variable {
+	return variable{n, cel.TimestampType, doc, 1, 0, box}
+}
+
+func presence(n, doc string, get func(*tokenboundary.Facts) bool) variable {
+	return variable{n, cel.BoolType, doc, 1, 0, func(in *inputs) ref.Val { return types.Bool(get(in.facts)) }}
+}
+
+// facts is short for the root package's type in the table below.
+type facts = tokenboundary.Facts
+
+// variables is the table of everything an expression can name.
+var variables = []variable{
+	name("grant", "the grant type: client_credentials, token_exchange, refresh_token", func(f *facts) string { return string(f.Grant) }),
+	name("connection", "the connection asked through", func(f *facts) string { return f.Connection }),
+	{resourceVariable, cel.StringType, "the resource being decided", canon.MaxResource, 0,
+		func(in *inputs) ref.Val { return text(in.resource) }},
+	instant("now", "the time of the decision", func(in *inputs) ref.Val { return moment(in.facts.Now, "time") }),
+
+	name("client.id", "the authenticated client", func(f *facts) string { return f.Client.ID }),
+	name("client.kind", "its registered kind", func(f *facts) string { return f.Client.Kind }),
+	list("client.groups", "its groups", maxDynItems, canon.MaxName, func(in *inputs) []string { return in.facts.Client.Groups }),
+	name("subject.id", "whose authority is used", func(f *facts) string { return f.Subject.ID }),
+	name("subject.issuer", "who vouches for the subject", func(f *facts) string { return f.Subject.Issuer }),
+	name("subject.kind", "human, agent or workload", func(f *facts) string { return f.Subject.Kind }),
+	name("actor.id", "who acts now; the subject where nobody else does", func(f *facts) string { return f.Actor.ID }),
+	name("actor.issuer", "who vouches for the actor", func(f *facts) string { return f.Actor.Issuer }),
+	name("actor.kind", "human, agent or workload", func(f *facts) string { return f.Actor.Kind }),
+	{"chain", cel.ListType(partyType), "the actor chain, the current actor first; entries have id, issuer and kind",
+		canon.MaxChain, canon.MaxName, func(in *inputs) ref.Val { return parties(in.facts.Chain) }},
+
+	list("request.scopes", "the requested scopes, or the default where none were requested", canon.MaxScopes, canon.MaxScope,
+		func(in *inputs) []string { return in.scopes }),
+	{"request.lifetime", cel.DurationType, "the requested lifetime; zero for none in particular", 1, 0,
+		func(in *inputs) ref.Val { return types.Duration{Duration: in.facts.Lifetime} }},
+	{"request.details", cel.ListType(cel.DynType), "the requested authorization_details", maxDynItems, 0,
+		func(in *inputs) ref.Val { return jsonValue(in.facts.Details, []any{}) }},
+
+	presence("task.present", "whether there is a task", func(f *facts) bool { return f.Task != nil }),
+	ofTask("task.id", "the task; empty while it is being started", func(t *tokenboundary.TaskFacts) ref.Val { return text(t.ID) }),
+	ofTask("task.purpose", "what it is for", func(t *tokenboundary.TaskFacts) ref.Val { return text(t.Purpose) }),
+	as(dynMap, maxDynItems, 0, ofTask("task.context", "the JSON object given with it",
+		func(t *tokenboundary.TaskFacts) ref.Val { return jsonValue(t.Context, map[string]any{}) })),
+	as(cel.TimestampType, 1, 0, ofTask("task.deadline", "when it ends",
+		func(t *tokenboundary.TaskFacts) ref.Val { return moment(t.Deadline, "task deadline") })),
+
+	presence("parent.present", "whether a token of the boundary is being derived from", func(f *facts) bool { return f.Parent != nil }),
+	ofParent("parent.id", "that token", func(p *tokenboundary.ParentFacts) ref.Val { return text(p.ID) }),
+	ofParent("parent.client", "the client it was issued to", func(p *tokenboundary.ParentFacts) ref.Val { return text(p.Client) }),
+	as(stringList, canon.MaxChain, canon.MaxName, ofParent("parent.paths", "the policy paths that decided it",
+		func(p *tokenboundary.ParentFacts) ref.Val { return texts(p.Paths, canon.MaxChain) })),
+	as(stringList, maxHeld, canon.MaxScope, ofParent("parent.scopes", "the scopes it holds",
+		func(p *tokenboundary.ParentFacts) ref.Val { return texts(p.Scopes, maxHeld) })),
+	as(cel.TimestampType, 1, 0, ofParent("parent.expires", "when it expires",
+		func(p *tokenboundary.ParentFacts) ref.Val { return moment(p.Expires, "parent expiry") })),
+	as(cel.IntType, 1, 0, ofParent("parent.depth", "how many further actors it lets join",
+		func(p *tokenboundary.ParentFacts) ref.Val { return types.Int(p.Depth) })),
+
+	name("session.kind", "who sits behind the subject: human, agent or workload", func(f *facts) string { return f.Session.Kind }),
+	name("session.id", "the identity provider's session", func(f *facts) string { return f.Session.ID }),
+	instant("session.auth_time", "when the subject last authenticated", func(in *inputs) ref.Val { return moment(in.facts.Session.AuthTime, "auth_time") }),
+	name("session.acr", "the authentication context that the credential stated; empty where it stated none", func(f *facts) string { return f.Session.ACR }),
+	list("session.amr", "the authentication methods that it stated", canon.MaxChain, canon.MaxName, func(in *inputs) []string { return in.facts.Session.AMR }),
+
+	name("risk.level", "low, medium, high, or unknown", func(f *facts) string {
+		if f.Risk == "" {
+			return "unknown"
+		}
+		return f.Risk
+	}),
+	{"env", dynMap, "facts set by configuration and signals", maxDynItems, 0, func(in *inputs) ref.Val { return dynamic(envOf(in.facts)) }},
+}
+
+const resourceVariable = "resource"
+
+func ofTask(n, doc string, get func(*tokenboundary.TaskFacts) ref.Val) variable {
+	return variable{n, cel.StringType, doc, canon.MaxName, 0, func(in *inputs) ref.Val {
+		if in.facts.Task == nil {
+			return absent("task")
+		}
+		return get(in.facts.Task)
+	}}
+}
+
+func ofParent(n, doc string, get func(*tokenboundary.ParentFacts) ref.Val) variable {
+	return variable{n, cel.StringType, doc, canon.MaxName, 0, func(in *inputs) ref.Val {
+		if in.facts.Parent == nil {
+			return absent("parent")
+		}
+		return get(in.facts.Parent)
+	}}
+}
+
+func as(t *cel.Type, most, elem int, v variable) variable {
+	v.typ, v.most, v.elem = t, most, elem
+	return v
+}
+
+func envOf(f *facts) map[string]any {
+	if f.Env == nil {
+		return map[string]any{}
+	}
+	return f.Env
+}
+
+// slotOf finds a variable's place in the table.
+var slotOf = func() map[string]int {
+	out := make(map[string]int, len(variables))
+	for i, v := range variables {
+		out[v.name] = i
+	}
+	return out
+}()
+
+var resourceSlot = slotOf[resourceVariable]
+
+// slots holds the boxed values of one evaluation. A value is boxed when an expression first reads it, and once. It is
+// the evaluator's activation and is for one goroutine.
+type slots struct {
+	inputs
+	values []ref.Val
+}
+
+func newSlots() *slots { return &slots{values: make([]ref.Val, len(variables))} }
+
+// ResolveName implements cel.Activation.
+func (s *slots) ResolveName(name string) (any, bool) {
+	i, ok := slotOf[name]
+	if !ok {
+		return nil, false
+	}
+	v := s.values[i]
+	if v == nil {
+		v = variables[i].box(&s.inputs)
+		s.values[i] = v
+	}
+	return v, true
+}
+
+// Parent implements cel.Activation: there is nothing above.
+func (s *slots) Parent() cel.Activation { return nil }
+
+// turn makes the slots speak of another resource.
+func (s *slots) turn(resource string) {
+	s.resource = resource
+	s.values[resourceSlot] = nil
+}
+
+// Variable describes a name that conditions can use.
+type Variable struct {
+	Name string // as it is written in a condition
+	Type string // its CEL type
+	Doc  string
+}
+
+// Variables lists everything that conditions can name, in the order of the table.
+func Variables() []Variable {
+	out := make([]Variable, len(variables))
+	for i, v := range variables {
+		out[i] = Variable{v.name, cel.FormatCELType(v.typ), v.doc}
+	}
+	return out
+}
