@@ -1,0 +1,97 @@
+package bolt
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"time"
+
+	"go.etcd.io/bbolt"
+
+	"github.com/tokenboundary/tokenboundary/lineage"
+)
+
+// The file: a bucket "tokenboundary" with the format's version, and a bucket "issuers" with one bucket per issuer,
+// which holds the buckets below. Names from outside are hashed wherever they would be a key, so a key has a fixed
+// length and no content of a name has a meaning; each value repeats the name it belongs to.
+const (
+	metaBucket    = "tokenboundary"
+	issuersBucket = "issuers"
+
+	recordsBucket  = "records"  // id → record
+	selectorBucket = "selector" // hash of selector, issue time, id → nothing
+	marksBucket    = "marks"    // hash of selector → mark
+	headsBucket    = "heads"    // hash of key → head
+	expiryBucket   = "expiry"   // time, hash of key → nothing
+	feedBucket     = "feed"     // sequence number → revocation
+	clockBucket    = "clock"    // "now" → position
+)
+
+// formatVersion is what this package writes and reads.
+const formatVersion = "1"
+
+var (
+	formatKey = []byte("format")
+	clockKey  = []byte("now")
+)
+
+var errForeign = errors.New("is a bbolt file of another program")
+
+// checkFormat reports whether the file is one of ours. It is new where it has no bucket at all.
+func checkFormat(tx *bbolt.Tx) (isNew bool, err error) {
+	meta := tx.Bucket([]byte(metaBucket))
+	if meta == nil {
+		if first, _ := tx.Cursor().First(); first != nil {
+			return false, errForeign
+		}
+		return true, nil
+	}
+	if v := string(meta.Get(formatKey)); v != formatVersion {
+		return false, fmt.Errorf("has format version %.20q, and this program knows only %s", v, formatVersion)
+	}
+	if tx.Bucket([]byte(issuersBucket)) == nil {
+		return false, errDamaged
+	}
+	return false, nil
+}
+
+func writeFormat(tx *bbolt.Tx) error {
+	meta, err := tx.CreateBucket([]byte(metaBucket))
+	if err != nil {
+		return err
+	}
+	if _, err := tx.CreateBucket([]byte(issuersBucket)); err != nil {
+		return err
+	}
+	return meta.Put(formatKey, []byte(formatVersion))
+}
+
+func issuerName(issuer string) []byte { return []byte("i" + issuer) }
+
+func hashKey(name string) []byte {
+	h := sha256.Sum256([]byte(name))
+	return h[:]
+}
+
+// hashSelector hashes kind and value so that no other pair has the same bytes.
+func hashSelector(sel lineage.Selector) []byte {
+	h := sha256.Sum256(append(appendBytes(nil, sel.Kind), sel.Value...))
+	return h[:]
+}
+
+// indexKey is where a record lies among those that carry the selector of the hash: by issue time and then id.
+func indexKey(selector []byte, r lineage.Record) []byte {
+	id := r.ID()
+	return append(append(append(make([]byte, 0, 72), selector...), sortable(r.IssuedAt.UnixMilli())...), id[:]...)
+}
+
+func expiryKey(at time.Time, head []byte) []byte {
+	out := binary.BigEndian.AppendUint32(sortable(at.Unix()), uint32(at.Nanosecond()))
+	return append(out, head...)
+}
+
+func sequenceKey(seq uint64) []byte { return binary.BigEndian.AppendUint64(nil, seq) }
+
+// sortable returns n in eight bytes whose order is that of the numbers, negative ones first.
+func sortable(n int64) []byte { return binary.BigEndian.AppendUint64(nil, uint64(n)^(1<<63)) }

@@ -1,0 +1,153 @@
+package bolt
+
+import (
+	"context"
+	"fmt"
+	"iter"
+
+	"github.com/tokenboundary/tokenboundary/lineage"
+	"github.com/tokenboundary/tokenboundary/store"
+)
+
+// Get implements store.Store.
+func (s *Store) Get(ctx context.Context, issuer string, ids []lineage.ID) ([]store.Entry, error) {
+	return read(ctx, s, issuer, func(sp space) ([]store.Entry, error) {
+		out := make([]store.Entry, 0, len(ids))
+		for _, id := range ids {
+			e, err := sp.entry(id)
+			if err != nil {
+				return nil, err
+			}
+			out = append(out, e)
+		}
+		return out, nil
+	})
+}
+
+// Heads implements store.Store.
+func (s *Store) Heads(ctx context.Context, issuer string, keys []string) ([]store.Head, error) {
+	return read(ctx, s, issuer, func(sp space) ([]store.Head, error) {
+		out := make([]store.Head, 0, len(keys))
+		for _, k := range keys {
+			h, _, err := sp.head(k)
+			if err != nil {
+				return nil, err
+			}
+			out = append(out, h)
+		}
+		return out, nil
+	})
+}
+
+// Revoked implements store.Store.
+func (s *Store) Revoked(ctx context.Context, issuer string, sels []lineage.Selector) ([]lineage.Mark, error) {
+	return read(ctx, s, issuer, func(sp space) ([]lineage.Mark, error) {
+		var out []lineage.Mark
+		for _, sel := range sels {
+			m, found, err := sp.mark(sel)
+			if err != nil {
+				return nil, err
+			}
+			if found {
+				out = append(out, m)
+			}
+		}
+		return out, nil
+	})
+}
+
+// read returns what f reads in one transaction: all of it or an error.
+func read[T any](ctx context.Context, s *Store, issuer string, f func(space) ([]T, error)) (out []T, err error) {
+	err = s.view(ctx, issuer, func(sp space) (err error) {
+		out, err = f(sp)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// Scan implements store.Store.
+func (s *Store) Scan(ctx context.Context, issuer string, sel lineage.Selector, from lineage.ID) iter.Seq2[lineage.Record, error] {
+	return func(yield func(lineage.Record, error) bool) {
+		hash := hashSelector(sel)
+		last, err := s.scanStart(ctx, issuer, hash, from)
+		for err == nil {
+			var keys, values [][]byte
+			err = s.view(ctx, issuer, func(sp space) (err error) {
+				keys, values, err = sp.records(hash, last)
+				return err
+			})
+			if err == nil && len(keys) == 0 {
+				return
+			}
+			for i, key := range keys {
+				var r lineage.Record
+				if r, err = indexed(hash, key, values[i]); err != nil {
+					break
+				}
+				if !yield(r, nil) {
+					return
+				}
+				last = key
+			}
+		}
+		yield(lineage.Record{}, err)
+	}
+}
+
+// scanStart returns the index key behind which a scan begins.
+func (s *Store) scanStart(ctx context.Context, issuer string, hash []byte, from lineage.ID) (last []byte, err error) {
+	if from.IsZero() {
+		return hash, nil
+	}
+	err = s.view(ctx, issuer, func(sp space) error {
+		r, found, err := sp.record(from)
+		if err == nil && !found {
+			err = fmt.Errorf("%w: scan from an unknown record", store.ErrInvalid)
+		}
+		if err == nil {
+			last = indexKey(hash, r)
+		}
+		return err
+	})
+	return last, err
+}
+
+// indexed decodes the record that was found by an index key.
+func indexed(hash, key, value []byte) (lineage.Record, error) {
+	r, err := decodeRecord(value)
+	if err == nil && string(indexKey(hash, r)) != string(key) {
+		err = errDamaged
+	}
+	return r, err
+}
+
+// Feed implements store.Store.
+func (s *Store) Feed(ctx context.Context, issuer string, after uint64) iter.Seq2[lineage.Revocation, error] {
+	return func(yield func(lineage.Revocation, error) bool) {
+		for {
+			part, err := s.feed(ctx, issuer, after)
+			if err != nil {
+				yield(lineage.Revocation{}, err)
+				return
+			}
+			if len(part) == 0 {
+				return
+			}
+			for _, r := range part {
+				if !yield(r, nil) {
+					return
+				}
+				after = r.Seq
+			}
+		}
+	}
+}
+
+func (s *Store) feed(ctx context.Context, issuer string, after uint64) ([]lineage.Revocation, error) {
+	s.syncing.RLock()
+	defer s.syncing.RUnlock()
+	return read(ctx, s, issuer, func(sp space) ([]lineage.Revocation, error) { return sp.revocations(after) })
+}
