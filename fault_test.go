@@ -134,6 +134,10 @@ func TestGovernorFailsClosedAtEveryStoreCall(t *testing.T) {
 					if op == storetest.CommitLost && err == nil {
 						continue // settled by reading what was committed
 					}
+					if name == "revoke" && op == storetest.Revoked {
+						require.NoError(t, err) // it is done; only its place in the feed could not be read back
+						continue
+					}
 					require.ErrorIs(t, err, tb.ErrUnavailable, "call %d", n)
 					require.Empty(t, tok.Value())
 					if op != storetest.CommitLost {

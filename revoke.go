@@ -18,7 +18,8 @@ const feedPoll = time.Second
 // Revoke cuts everything that carries the selector, in one write, whatever its number. When it returns without an
 // error, nothing cut is active or derivable on any node of the store. By must be an operator.
 //
-// The result is the entry of the feed as it was asked for; its place in the feed is known to the store.
+// The result is the entry with what the store made of it: at least its place in the feed, and for a selector that is not
+// absolute the moment before which issuance is dead. Both are zero where they could not be read back.
 func (g *Governor) Revoke(ctx context.Context, by Client, r lineage.Revocation) (lineage.Revocation, error) {
 	if !by.is(KindOperator) {
 		return lineage.Revocation{}, ErrForbidden
@@ -29,7 +30,13 @@ func (g *Governor) Revoke(ctx context.Context, by Client, r lineage.Revocation) 
 	r.Seq, r.At, r.By = 0, g.now(), by.ID
 	tx := g.tx(r.At)
 	tx.Revocations = []lineage.Revocation{r}
-	return r, g.change(ctx, by, tx)
+	if err := g.change(ctx, by, tx); err != nil {
+		return lineage.Revocation{}, err
+	}
+	if marks, err := g.cfg.Store.Revoked(ctx, g.cfg.Issuer, []lineage.Selector{r.Selector}); err == nil && len(marks) == 1 {
+		r.Seq, r.Before = marks[0].Seq, marks[0].Before
+	}
+	return r, nil
 }
 
 // change commits a verb's effect together with spending the evidence that its caller was authenticated with.

@@ -131,6 +131,10 @@ func TestRevocationIsForOperatorsAndReasonsStayInside(t *testing.T) {
 	for _, err := range w.Revocations(w.ctx, ops, 7) {
 		require.ErrorIs(t, err, tb.ErrGone)
 	}
-	_, err := w.Revoke(w.ctx, ops, lineage.Revocation{Selector: lineage.Selector{Kind: "key", Value: "k"}, Action: lineage.Block})
+	again, err := w.Revoke(w.ctx, ops, lineage.Revocation{Selector: sel})
+	require.NoError(t, err)
+	require.EqualValues(t, 2, again.Seq)
+	require.Equal(t, w.clock.Now().Add(5*time.Second), again.Before)
+	_, err = w.Revoke(w.ctx, ops, lineage.Revocation{Selector: lineage.Selector{Kind: "key", Value: "k"}, Action: lineage.Block})
 	require.ErrorIs(t, err, tb.ErrInvalid, "what never comes back cannot be blocked")
 }

@@ -1,0 +1,4 @@
+package endpoint
+
+// LimitTree bounds the records of a tree to n.
+func LimitTree(h *Handler, n int) { h.tree = n }

@@ -1,0 +1,87 @@
+package endpoint
+
+import (
+	"errors"
+	"net/http"
+
+	"github.com/tokenboundary/tokenboundary"
+	"github.com/tokenboundary/tokenboundary/exchange"
+)
+
+// serveToken is the token endpoint. The Governor authenticates the client as the first step of issuing; a form that is
+// no request never gets there, so its sender is authenticated here before it is told.
+func (h *Handler) serveToken(c *call) error {
+	f, malformed := exchange.ReadForm(c.r)
+	cred, err := formCredential(c.r, f, malformed)
+	if err != nil {
+		return err
+	}
+	var req tokenboundary.Request
+	if malformed == nil {
+		req, malformed = exchange.Parse(f)
+	}
+	if malformed != nil {
+		if _, err := h.authenticate(c, cred); err != nil {
+			return err
+		}
+		return malformed
+	}
+	req.Client = cred
+	tok, err := h.g.Issue(c.r.Context(), req)
+	if err == nil || errors.Is(err, tokenboundary.ErrDenied) {
+		c.client = cred.ID // it was authenticated under this name
+	}
+	if err != nil {
+		return err
+	}
+	body, err := exchange.Response(req, tok)
+	if err != nil {
+		return err
+	}
+	return c.raw(http.StatusOK, body)
+}
+
+// serveIntrospect is the introspection endpoint (RFC 7662).
+func (h *Handler) serveIntrospect(c *call) error {
+	by, token, err := h.tokenForm(c)
+	if err != nil {
+		return err
+	}
+	state, err := h.g.Introspect(c.r.Context(), by, token)
+	switch {
+	case err != nil:
+		return err
+	case !state.Active:
+		return c.raw(http.StatusOK, []byte(`{"active":false}`))
+	}
+	return c.json(http.StatusOK, struct {
+		Active    bool   `json:"active"`
+		TokenType string `json:"token_type"`
+		tokenboundary.Claims
+	}{true, "Bearer", state.Claims})
+}
+
+// serveRevoke is the revocation endpoint (RFC 7009). A token that is unknown or dead already is no error.
+func (h *Handler) serveRevoke(c *call) error {
+	by, token, err := h.tokenForm(c)
+	if err != nil {
+		return err
+	}
+	if err := h.g.Retire(c.r.Context(), by, token); err != nil {
+		return err
+	}
+	c.Header().Set("Cache-Control", "no-store")
+	c.WriteHeader(http.StatusOK)
+	return nil
+}
+
+// tokenForm authenticates the client and returns the token it asks about. A token_type_hint is not needed to find it,
+// and is ignored.
+func (h *Handler) tokenForm(c *call) (tokenboundary.Client, string, error) {
+	by, f, err := h.authenticateForm(c)
+	if err != nil {
+		return tokenboundary.Client{}, "", err
+	}
+	token, err := exchange.PresentedToken(f)
+	return by, token, err
+}

@@ -1,0 +1,129 @@
+package exchange
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"mime"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/tokenboundary/tokenboundary"
+	"github.com/tokenboundary/tokenboundary/internal/canon"
+)
+
+// maxAnswer bounds an answer, in bytes.
+const maxAnswer = 1 << 20
+
+// Value returns the token itself.
+func (r Result) Value() string { return r.value }
+
+// String hides the token.
+func (r Result) String() string { return "token" }
+
+// GoString hides the token.
+func (r Result) GoString() string { return r.String() }
+
+// LogValue hides the token.
+func (r Result) LogValue() slog.Value { return slog.StringValue(r.String()) }
+
+// MarshalJSON hides the token.
+func (r Result) MarshalJSON() ([]byte, error) { return json.Marshal(r.String()) }
+
+// readAnswer returns the members of a successful answer. Any other is an *Error, with the code that the server gave.
+func readAnswer(resp *http.Response) (map[string]json.RawMessage, error) {
+	kind, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("exchange: read the answer: %w", err)
+	case len(body) > maxAnswer:
+		return nil, errors.New("exchange: the answer is too long")
+	}
+	var members map[string]json.RawMessage
+	canonical, err := canon.JSON(body)
+	isJSON := kind == "application/json" && err == nil
+	if isJSON {
+		members, isJSON = object(canonical)
+	}
+	switch {
+	case resp.StatusCode != http.StatusOK:
+		return nil, remoteError(resp, members)
+	case !isJSON:
+		return nil, errors.New("exchange: the answer is not a JSON object")
+	}
+	return members, nil
+}
+
+func remoteError(resp *http.Response, members map[string]json.RawMessage) *Error {
+	e := &Error{Status: resp.StatusCode, RetryAfter: retryAfter(resp.Header)}
+	code, _ := text(members["error"])
+	why, _ := text(members["error_description"])
+	e.Code, e.Description = clean(code, 64), clean(why, maxDescription)
+	if e.Code == "" {
+		e.Code = CodeServerError
+	}
+	return e
+}
+
+// result checks a successful answer against what was asked for.
+func result(members map[string]json.RawMessage, p Params, exchanged bool) (Result, error) {
+	bad := func(what string) (Result, error) {
+		return Result{}, errors.New("exchange: the answer has " + what)
+	}
+	var r Result
+	r.value, _ = text(members["access_token"])
+	kind, _ := text(members["token_type"])
+	issued, _ := text(members["issued_token_type"])
+	seconds, ok := integer(members["expires_in"], 32)
+	switch {
+	case !usable(r.value):
+		return bad("no usable access_token")
+	case !strings.EqualFold(kind, "Bearer"):
+		return bad("a token_type other than Bearer")
+	case !ok || seconds == 0:
+		return bad("no expires_in")
+	case exchanged && issued != tokenboundary.TypeAccessToken:
+		return bad("another issued_token_type than was asked for")
+	}
+	r.ExpiresIn = time.Duration(seconds) * time.Second
+	var err error
+	if r.Scopes, err = grantedScopes(members, p.Scopes); err != nil {
+		return bad(err.Error())
+	}
+	if raw, given := members["authorization_details"]; given && json.Unmarshal(raw, &r.Details) != nil {
+		return bad("authorization_details that are no array")
+	}
+	r.TaskID, _ = text(members["task_id"])
+	return r, nil
+}
+
+// usable reports whether a token can stand in an Authorization header.
+func usable(token string) bool {
+	return token != "" && len(token) <= canon.MaxToken &&
+		!strings.ContainsFunc(token, func(r rune) bool { return r <= 0x20 || r > 0x7e })
+}
+
+// grantedScopes returns the scopes of the answer: where it names none, those that were asked for (RFC 6749, section
+// 5.1). More than was asked for is an error.
+func grantedScopes(members map[string]json.RawMessage, asked []string) ([]string, error) {
+	raw, given := members["scope"]
+	if !given {
+		return slices.Clone(asked), nil
+	}
+	param, ok := text(raw)
+	scopes, err := canon.ParseScope(param)
+	if !ok || err != nil {
+		return nil, errors.New("a malformed scope")
+	}
+	for _, s := range scopes {
+		if len(asked) > 0 && !slices.Contains(asked, s) {
+			return nil, errors.New("a scope that was not asked for")
+		}
+	}
+	return scopes, nil
+}

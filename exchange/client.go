@@ -1,0 +1,185 @@
+package exchange
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/tokenboundary/tokenboundary"
+)
+
+// Client asks a token endpoint for tokens. It is safe for concurrent use as long as its fields are left alone.
+//
+// It follows no redirect, since that would hand its credentials to whoever is named there, and it refuses an answer
+// that is not what was asked for: another token type, no expiry, more scopes.
+type Client struct {
+	// Endpoint is the URL of the token endpoint: https, or http to a loopback address.
+	Endpoint string
+	// Auth authenticates the client. It is required.
+	Auth Authenticator
+	// HTTPClient sends the requests; nil means one with a timeout of 30 seconds. Its CheckRedirect is not used.
+	HTTPClient *http.Client
+	// InsecureHTTP permits plain http to any address. The caller must know that nobody else can read the network.
+	InsecureHTTP bool
+}
+
+// Authenticator adds a client's credential to a token request: to its form or to its header.
+type Authenticator func(ctx context.Context, form url.Values, header http.Header) error
+
+// Basic authenticates with a secret in the header (client_secret_basic; RFC 6749, section 2.3.1).
+func Basic(id, secret string) Authenticator {
+	return func(_ context.Context, _ url.Values, header http.Header) error {
+		r := http.Request{Header: header}
+		r.SetBasicAuth(url.QueryEscape(id), url.QueryEscape(secret))
+		return nil
+	}
+}
+
+// Assertion authenticates with a signed assertion (private_key_jwt; RFC 7523, section 2.2). Sign is called for every
+// request and must return a new assertion each time: a server accepts each only once.
+func Assertion(sign func(context.Context) (string, error)) Authenticator {
+	return func(ctx context.Context, form url.Values, _ http.Header) error {
+		a, err := sign(ctx)
+		if err != nil {
+			return err
+		}
+		form.Set("client_assertion_type", AssertionType)
+		form.Set("client_assertion", a)
+		return nil
+	}
+}
+
+// AssertionType is the client_assertion_type of a signed assertion (RFC 7523, section 2.2).
+const AssertionType = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+
+// Params is what a token is asked for. The zero value asks for the defaults of the client.
+type Params struct {
+	// Subject and Actor are the credentials of an exchange. Without Actor, the client is the actor.
+	Subject, Actor tokenboundary.Credential
+	Connection     string
+	Resource       []string
+	Scopes         []string
+	// Details is a JSON array of authorization_details, one that asks for a task included.
+	Details json.RawMessage
+}
+
+// Result is a token that was granted. It hides its value in logs and in fmt; see Value.
+type Result struct {
+	value string
+
+	// ExpiresIn counts from when the token was asked for, at the earliest.
+	ExpiresIn time.Duration
+	// Scopes are those that were granted; they may be fewer than were asked for.
+	Scopes  []string
+	Details []json.RawMessage
+	TaskID  string
+}
+
+// Exchange asks for a token in exchange for Subject (RFC 8693). An answer of the server that is a refusal is an *Error.
+func (c *Client) Exchange(ctx context.Context, p Params) (Result, error) {
+	if p.Subject.Value == "" || p.Subject.Type == "" {
+		return Result{}, errors.New("exchange: Params.Subject is required")
+	}
+	form := p.form(GrantTokenExchange)
+	form.Set("requested_token_type", tokenboundary.TypeAccessToken)
+	form.Set("subject_token", p.Subject.Value)
+	form.Set("subject_token_type", p.Subject.Type)
+	if !p.Actor.IsZero() {
+		form.Set("actor_token", p.Actor.Value)
+		form.Set("actor_token_type", p.Actor.Type)
+	}
+	return c.ask(ctx, form, p)
+}
+
+// ClientCredentials asks for a token of the client itself (RFC 6749, section 4.4). Params must name nobody else.
+func (c *Client) ClientCredentials(ctx context.Context, p Params) (Result, error) {
+	if !p.Subject.IsZero() || !p.Actor.IsZero() {
+		return Result{}, errors.New("exchange: Params.Subject and Params.Actor are for an exchange")
+	}
+	return c.ask(ctx, p.form(GrantClientCredentials), p)
+}
+
+func (p Params) form(grant string) url.Values {
+	form := url.Values{"grant_type": {grant}}
+	for name, value := range map[string]string{
+		"connection": p.Connection, "scope": strings.Join(p.Scopes, " "), "authorization_details": string(p.Details),
+	} {
+		if value != "" {
+			form.Set(name, value)
+		}
+	}
+	if len(p.Resource) > 0 {
+		form["resource"] = p.Resource
+	}
+	return form
+}
+
+func (c *Client) ask(ctx context.Context, form url.Values, p Params) (Result, error) {
+	if err := c.check(); err != nil {
+		return Result{}, err
+	}
+	header := http.Header{
+		"Content-Type": {"application/x-www-form-urlencoded"}, "Accept": {"application/json"},
+	}
+	if err := c.Auth(ctx, form, header); err != nil {
+		return Result{}, fmt.Errorf("exchange: authenticate: %w", err)
+	}
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, c.Endpoint, strings.NewReader(form.Encode()))
+	if err != nil {
+		return Result{}, errors.New("exchange: Client.Endpoint is not a URL")
+	}
+	r.Header = header
+	resp, err := c.http().Do(r)
+	if err != nil {
+		return Result{}, fmt.Errorf("exchange: %w", err)
+	}
+	defer resp.Body.Close() //nolint:errcheck // read only
+	members, err := readAnswer(resp)
+	if err != nil {
+		return Result{}, err
+	}
+	return result(members, p, form.Get("grant_type") == GrantTokenExchange)
+}
+
+// check refuses a client that would send its credentials to nobody in particular.
+func (c *Client) check() error {
+	u, err := url.Parse(c.Endpoint)
+	switch {
+	case err != nil || u.Host == "" || u.User != nil || u.Fragment != "":
+		return errors.New("exchange: Client.Endpoint is not the URL of a token endpoint")
+	case c.Auth == nil:
+		return errors.New("exchange: Client.Auth is required")
+	case u.Scheme == "https", u.Scheme == "http" && (c.InsecureHTTP || loopback(u.Hostname())):
+		return nil
+	}
+	return errors.New("exchange: Client.Endpoint must be https")
+}
+
+func loopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+func (c *Client) http() *http.Client {
+	own := http.Client{Timeout: 30 * time.Second}
+	if c.HTTPClient != nil {
+		own = *c.HTTPClient
+	}
+	own.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	return &own
+}
+
+func retryAfter(h http.Header) time.Duration {
+	n, err := strconv.ParseUint(h.Get("Retry-After"), 10, 31)
+	if err != nil {
+		return 0
+	}
+	return time.Duration(n) * time.Second
+}

@@ -1,0 +1,171 @@
+package exchange
+
+import (
+	"bytes"
+	"encoding/json"
+	"maps"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/tokenboundary/tokenboundary"
+	"github.com/tokenboundary/tokenboundary/internal/canon"
+)
+
+// typeTask is the type of the authorization_details entry that asks for a task.
+const typeTask = "task"
+
+func badDetails(why string) *Error {
+	return refuse(tokenboundary.CodeInvalidDetails, "authorization_details "+why)
+}
+
+// parseDetails splits an authorization_details parameter (RFC 9396, section 2) into the task it asks for, if it does,
+// and the remaining entries as one canonical array; nil where there are none.
+func parseDetails(param string) (*tokenboundary.TaskSpec, json.RawMessage, error) {
+	if param == "" {
+		return nil, nil, nil
+	}
+	if len(param) > canon.MaxDetails {
+		return nil, nil, badDetails("is too long")
+	}
+	raw, err := canon.JSON([]byte(param))
+	if err != nil {
+		return nil, nil, badDetails("is not acceptable JSON")
+	}
+	var entries []json.RawMessage
+	if raw[0] != '[' || json.Unmarshal(raw, &entries) != nil {
+		return nil, nil, badDetails("is not an array")
+	}
+	var task *tokenboundary.TaskSpec
+	var rest [][]byte
+	for _, entry := range entries {
+		members, kind, err := typed(entry)
+		switch {
+		case err != nil:
+			return nil, nil, err
+		case kind != typeTask:
+			rest = append(rest, entry)
+			continue
+		case task != nil:
+			return nil, nil, badDetails("asks for more than one task")
+		}
+		if task, err = parseTask(members); err != nil {
+			return nil, nil, err
+		}
+	}
+	if len(rest) == 0 {
+		return task, nil, nil
+	}
+	return task, slices.Concat([]byte{'['}, bytes.Join(rest, []byte{','}), []byte{']'}), nil
+}
+
+// typed returns the members of an entry and its type. Members are compared by their exact names.
+func typed(entry json.RawMessage) (map[string]json.RawMessage, string, error) {
+	members, ok := object(entry)
+	if !ok {
+		return nil, "", badDetails("has an entry that is not an object")
+	}
+	kind, ok := text(members["type"])
+	if !ok || canon.Name(kind) != nil {
+		return nil, "", badDetails("has an entry without a type")
+	}
+	return members, kind, nil
+}
+
+// parseTask reads the entry that asks for a task. A member it does not know is refused, not ignored: it may have been
+// meant to bound the task.
+func parseTask(members map[string]json.RawMessage) (*tokenboundary.TaskSpec, error) {
+	var spec tokenboundary.TaskSpec
+	if _, given := members["purpose"]; !given {
+		return nil, badDetails("asks for a task without a purpose")
+	}
+	for _, name := range slices.Sorted(maps.Keys(members)) {
+		value, ok := members[name], true
+		switch name {
+		case "type":
+		case "purpose":
+			spec.Purpose, ok = text(value)
+			ok = ok && canon.Name(spec.Purpose) == nil
+		case "expires_in":
+			var n uint64
+			n, ok = integer(value, 32)
+			ok = ok && n > 0
+			spec.ExpiresIn = time.Duration(n) * time.Second // 32 bits of seconds fit a Duration
+		case "max_derivations":
+			var n uint64
+			n, ok = integer(value, 63)
+			spec.MaxDerivations = &n
+		case "context":
+			_, ok = object(value)
+			spec.Context = value
+		case "authority":
+			spec.Authority, ok = parseAuthority(value)
+		default:
+			return nil, badDetails("asks for a task with an unknown member")
+		}
+		if !ok {
+			return nil, badDetails("asks for a task with a bad " + name)
+		}
+	}
+	return &spec, nil
+}
+
+// parseAuthority reads what a task may do: at least one resource, each with at least one scope.
+func parseAuthority(raw json.RawMessage) ([]tokenboundary.ResourceScopes, bool) {
+	var entries []json.RawMessage
+	if json.Unmarshal(raw, &entries) != nil || len(entries) == 0 || len(entries) > canon.MaxResources {
+		return nil, false
+	}
+	out := make([]tokenboundary.ResourceScopes, 0, len(entries))
+	for _, e := range entries {
+		members, ok := object(e)
+		if !ok || len(members) != 2 {
+			return nil, false
+		}
+		resource, ok := text(members["resource"])
+		if !ok || resource == "" || len(resource) > canon.MaxResource {
+			return nil, false
+		}
+		scopes, ok := texts(members["scopes"])
+		if !ok || len(scopes) == 0 {
+			return nil, false
+		}
+		if _, err := canon.Scopes(scopes); err != nil {
+			return nil, false
+		}
+		out = append(out, tokenboundary.ResourceScopes{Resource: resource, Scopes: scopes})
+	}
+	return out, true
+}
+
+func object(raw json.RawMessage) (map[string]json.RawMessage, bool) {
+	var m map[string]json.RawMessage
+	return m, len(raw) > 0 && raw[0] == '{' && json.Unmarshal(raw, &m) == nil
+}
+
+func text(raw json.RawMessage) (string, bool) {
+	var s string
+	return s, len(raw) > 0 && raw[0] == '"' && json.Unmarshal(raw, &s) == nil
+}
+
+func texts(raw json.RawMessage) ([]string, bool) {
+	var list []json.RawMessage
+	if len(raw) == 0 || raw[0] != '[' || json.Unmarshal(raw, &list) != nil || len(list) > canon.MaxScopes {
+		return nil, false
+	}
+	out := make([]string, 0, len(list))
+	for _, x := range list {
+		s, ok := text(x)
+		out = append(out, s)
+		if !ok {
+			return nil, false
+		}
+	}
+	return slices.Clip(out), true
+}
+
+// integer reads a whole number that is not negative, written without fraction or exponent.
+func integer(raw json.RawMessage, bits int) (uint64, bool) {
+	n, err := strconv.ParseUint(string(raw), 10, bits)
+	return n, err == nil
+}
