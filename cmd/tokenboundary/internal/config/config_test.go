@@ -1,0 +1,212 @@
+package config_test
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/tokenboundary/tokenboundary"
+	"github.com/tokenboundary/tokenboundary/cmd/tokenboundary/internal/config"
+)
+
+const secret = "sixteen bytes or more"
+
+// base uses every key that has an effect. Its first line is line 1.
+const base = `issuer: http://127.0.0.1:8911
+listen: 127.0.0.1:0
+store: {bolt: {path: boundary.db}}
+policies: policies
+signing: {alg: EdDSA, dir: keys}
+lifetimes: {access_token: 4m, task: 2h, clock_leeway: 3s}
+env: {tenant_frozen: false, limit: 3, ratio: 0.5, regions: [eu, us], nested: {a: b}}
+trust:
+  - oidc: {issuer: https://idp.example, audience: a, jwks_file: keys.json, session: human, subject_prefix: "idp:"}
+  - spiffe: {trust_domain: acme.example, bundle_file: keys.json, audience: a}
+  - kubernetes: {issuer: https://k8s.example, audience: a, jwks_uri: https://k8s.example/keys, max_lifetime: 30m}
+clients:
+  - id: support-bot
+    kind: agent
+    grants: [client_credentials, token-exchange]
+    connections: [salesforce-prod]
+    actors: [spiffe://acme.example/agents/*]
+    auth: {private_key_jwt: {jwks_file: keys.json}}
+    dpop: off
+  - id: crm
+    kind: resource
+    resource: HTTPS://CRM.example.com:443/
+    auth: {client_secret_basic: {secret_file: crm.secret}}
+  - id: ops
+    kind: operator
+    groups: [support-leads]
+    person: alice@example.com
+    auth: {client_secret_basic: {secret_file: crm.secret}}
+`
+
+// room returns a directory with every file that base names.
+func room(t testing.TB) string {
+	t.Helper()
+	dir := t.TempDir()
+	require.NoError(t, os.Mkdir(filepath.Join(dir, "policies"), 0o700))
+	for name, content := range map[string]string{
+		"keys.json": "{}", "crm.secret": secret + "\n", "short.secret": "fifteen bytes..\n",
+		"long.secret": strings.Repeat("x", 1025), "crlf.secret": secret + "\r\n", "two.secret": secret + "\n\n",
+	} {
+		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600))
+	}
+	return dir
+}
+
+func parse(dir, text string) (*config.Config, error) {
+	return config.Parse(filepath.Join(dir, "boundary.yaml"), []byte(text))
+}
+
+func TestEveryKeyIsRead(t *testing.T) {
+	dir := room(t)
+	c, err := parse(dir, base)
+	require.NoError(t, err)
+	in := func(name string) string { return filepath.Join(dir, name) }
+
+	require.Equal(t, "http://127.0.0.1:8911", c.Issuer)
+	require.Equal(t, "127.0.0.1:0", c.Listen)
+	require.Equal(t, in("boundary.db"), c.Store.Bolt)
+	require.Equal(t, in("policies"), c.Policies)
+	require.Equal(t, "EdDSA", c.Signing.Alg)
+	require.Equal(t, in("keys"), c.Signing.Dir)
+	require.Equal(t, tokenboundary.Lifetimes{AccessToken: 4 * time.Minute, Task: 2 * time.Hour, ClockLeeway: 3 * time.Second}, c.Lifetimes)
+	require.Equal(t, map[string]any{"tenant_frozen": false, "limit": int64(3), "ratio": 0.5, "regions": []any{"eu", "us"},
+		"nested": map[string]any{"a": "b"}}, c.Env)
+	require.Empty(t, c.Warnings)
+
+	require.Len(t, c.Trust, 3)
+	for i := range c.Trust {
+		require.Equal(t, 9+i, c.Trust[i].Line)
+		c.Trust[i].Place = config.Place{}
+	}
+	require.Equal(t, []config.Trust{
+		{Kind: "oidc", Issuer: "https://idp.example", Audience: "a", Keys: config.Keys{File: in("keys.json")}, Session: "human", SubjectPrefix: "idp:"},
+		{Kind: "spiffe", Domain: "acme.example", Audience: "a", Bundle: in("keys.json")},
+		{Kind: "kubernetes", Issuer: "https://k8s.example", Audience: "a", Keys: config.Keys{URI: "https://k8s.example/keys"}, MaxLifetime: 30 * time.Minute},
+	}, c.Trust)
+
+	require.Len(t, c.Clients, 3)
+	require.Equal(t, tokenboundary.Client{
+		ID: "support-bot", Kind: tokenboundary.KindAgent, Grants: []tokenboundary.Grant{tokenboundary.ClientCredentials, tokenboundary.Exchange},
+		Connections: []string{"salesforce-prod"}, Actors: []string{"spiffe://acme.example/agents/*"},
+	}, c.Clients[0].Client)
+	require.Equal(t, config.Auth{Assertion: &config.Keys{File: in("keys.json")}}, c.Clients[0].Auth)
+	require.Equal(t, tokenboundary.Client{ID: "crm", Kind: tokenboundary.KindResource, Resource: "https://crm.example.com/"}, c.Clients[1].Client)
+	require.Equal(t, config.Auth{Secret: secret}, c.Clients[1].Auth)
+	require.Equal(t, tokenboundary.Client{ID: "ops", Kind: tokenboundary.KindOperator, Groups: []string{"support-leads"}, Person: "alice@example.com"}, c.Clients[2].Client)
+}
+
+func TestWhatMayBeLeftOut(t *testing.T) {
+	least := "issuer: https://as.example/tenant\nlisten: '[::1]:80'\nstore: {memory: {}}\npolicies: policies\n" +
+		"signing: {dir: keys}\nclients: []\n"
+	c, err := parse(room(t), least)
+	require.NoError(t, err)
+	require.Equal(t, "ES256", c.Signing.Alg)
+	require.Empty(t, c.Store.Bolt)
+	require.Equal(t, tokenboundary.Lifetimes{ClockLeeway: 5 * time.Second}, c.Lifetimes)
+	require.Empty(t, c.Env)
+	require.Empty(t, c.Trust)
+	require.Empty(t, c.Clients)
+}
+
+func TestWhatIsNotBuiltYetWarns(t *testing.T) {
+	dir := room(t)
+	text := strings.ReplaceAll(base, "clock_leeway: 3s", "clock_leeway: 3s, refresh_token: 8h, refresh_grace: 0s")
+	text = strings.ReplaceAll(text, "token-exchange]", "token-exchange, refresh_token]")
+	c, err := parse(dir, text)
+	require.NoError(t, err)
+	file := filepath.Join(dir, "boundary.yaml")
+	require.Equal(t, []string{
+		file + ":6: lifetimes.refresh_token: refresh tokens are not issued yet",
+		file + ":6: lifetimes.refresh_grace: refresh tokens are not issued yet",
+		file + ":15: clients[0].grants[2]: refresh_token cannot be used yet",
+	}, c.Warnings)
+	require.Len(t, c.Clients[0].Grants, 2, "what cannot be used is not granted")
+}
+
+// TestEveryMistakeStopsTheStart changes base in one place and expects the one message, with line and key.
+func TestEveryMistakeStopsTheStart(t *testing.T) {
+	dir := room(t)
+	_, err := parse(dir, base)
+	require.NoError(t, err, "base itself must load")
+	for _, c := range mistakes {
+		t.Run(c.want, func(t *testing.T) {
+			text := strings.Replace(base, c.old, c.new, 1)
+			require.NotEqual(t, base, text, "the case must change something")
+			got, err := parse(dir, text)
+			require.Nil(t, got)
+			var e *config.Error
+			require.ErrorAs(t, err, &e)
+			require.Equal(t, filepath.Join(dir, "boundary.yaml")+":"+strings.ReplaceAll(c.want, "DIR", dir), err.Error())
+		})
+	}
+}
+
+func TestTheFileItself(t *testing.T) {
+	dir := room(t)
+	path := filepath.Join(dir, "boundary.yaml")
+	load := func() error {
+		_, err := config.Load(path)
+		return err
+	}
+	require.EqualError(t, load(), path+": no such file or directory")
+	require.NoError(t, os.WriteFile(path, []byte(base), 0o600))
+	require.NoError(t, load())
+	for text, want := range map[string]string{
+		"":                               path + ": the file is empty",
+		"# nothing\n":                    path + ": the file is empty",
+		"[]":                             path + ":1: must be a mapping",
+		base + "---\nissuer: x\n":        path + ":29: a second document",
+		base + "...\n--- [\n":            path + ":30: not YAML: did not find expected node content",
+		"issuer: [\n":                    path + ":1: not YAML: did not find expected node content",
+		strings.Repeat("#", 1<<20) + "#": path + ": longer than 1048576 bytes",
+	} {
+		require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
+		require.EqualError(t, load(), want)
+	}
+	require.NoError(t, os.Remove(path))
+	require.NoError(t, os.Mkdir(path, 0o700))
+	require.EqualError(t, load(), path+": not a regular file")
+}
+
+func TestOneTrailingNewlineOfASecretIsIgnored(t *testing.T) {
+	dir := room(t)
+	for file, want := range map[string]string{"crm": secret, "crlf": secret, "two": secret + "\n"} {
+		c, err := parse(dir, strings.Replace(base, "crm.secret", file+".secret", 1))
+		require.NoError(t, err)
+		require.Equal(t, want, string(c.Clients[1].Auth.Secret), file)
+	}
+}
+
+func TestASecretIsNeverShown(t *testing.T) {
+	c, err := parse(room(t), base)
+	require.NoError(t, err)
+	var out strings.Builder
+	slog.New(slog.NewJSONHandler(&out, nil)).Info("x", "config", c, "client", c.Clients[1], "secret", c.Clients[1].Auth.Secret)
+	raw, err := json.Marshal(c)
+	require.NoError(t, err)
+	out.Write(raw)
+	fmt.Fprintf(&out, "%v %+v %#v %q", *c, *c, *c, c.Clients[1].Auth.Secret)
+	require.NotContains(t, out.String(), secret)
+	require.Contains(t, out.String(), "[hidden]")
+}
+
+func TestAPlaceNamesWhereLaterProblemsAre(t *testing.T) {
+	c, err := parse(room(t), base)
+	require.NoError(t, err)
+	cause := errors.New("bad key")
+	err = c.Clients[0].Errorf("auth: %w", cause)
+	require.ErrorIs(t, err, cause)
+	require.Equal(t, c.Clients[0].File+":13: clients[0]: auth: bad key", err.Error())
+}

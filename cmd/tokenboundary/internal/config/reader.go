@@ -1,0 +1,250 @@
+package config
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"maps"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/tokenboundary/tokenboundary/internal/canon"
+)
+
+// value is a node of the document and the key under which a person finds it.
+type value struct {
+	node *yaml.Node
+	key  string
+}
+
+// at returns the value of a key in v.
+func (v value) at(key string, node *yaml.Node) value {
+	if v.key != "" {
+		key = v.key + "." + key
+	}
+	return value{node, key}
+}
+
+// element returns an element of v, which is a list.
+func (v value) element(i int) value {
+	return value{v.node.Content[i], v.key + "[" + strconv.Itoa(i) + "]"}
+}
+
+// reader turns values into what they mean. It keeps the first problem; after that it only returns zero values.
+type reader struct {
+	file, dir string
+	err       error
+	warnings  []string
+}
+
+func (r *reader) place(v value) Place { return Place{r.file, v.node.Line, v.key} }
+
+func (r *reader) fail(v value, format string, args ...any) {
+	if r.err == nil {
+		r.err = r.place(v).Errorf(format, args...)
+	}
+}
+
+func (r *reader) warn(v value, problem string) {
+	r.warnings = append(r.warnings, r.place(v).Errorf("%s", problem).Error())
+}
+
+var yamlLine = regexp.MustCompile(`^yaml: (?:line (\d+): )?`)
+
+// document returns the root of the only document in data.
+func (r *reader) document(data []byte) (value, error) {
+	dec := yaml.NewDecoder(bytes.NewReader(data))
+	var doc, second yaml.Node
+	if err := dec.Decode(&doc); err != nil {
+		return value{}, r.syntax(err)
+	}
+	switch err := dec.Decode(&second); {
+	case err == nil:
+		return value{}, &Error{Place{File: r.file, Line: second.Line}, errors.New("a second document")}
+	case err != io.EOF:
+		return value{}, r.syntax(err)
+	}
+	top := value{doc.Content[0], ""}
+	r.plain(top)
+	return top, r.err
+}
+
+func (r *reader) syntax(err error) error {
+	if err == io.EOF {
+		return &Error{Place{File: r.file}, errors.New("the file is empty")}
+	}
+	text := err.Error()
+	m := yamlLine.FindStringSubmatch(text)
+	if m == nil {
+		return &Error{Place{File: r.file}, err}
+	}
+	line, _ := strconv.Atoi(m[1])
+	return &Error{Place{File: r.file, Line: line}, errors.New("not YAML: " + text[len(m[0]):])}
+}
+
+// plain refuses everything that makes a document mean something else than it seems to: anchors, aliases, merge keys,
+// tags, keys that are no strings, and keys that stand twice.
+func (r *reader) plain(v value) {
+	n := v.node
+	switch {
+	case r.err != nil:
+	case n.Kind == yaml.AliasNode || n.Anchor != "":
+		r.fail(v, "anchors and aliases are not allowed")
+	case n.Style&yaml.TaggedStyle != 0:
+		r.fail(v, "tags are not allowed")
+	case n.Kind == yaml.SequenceNode:
+		for i := range n.Content {
+			r.plain(v.element(i))
+		}
+	case n.Kind == yaml.MappingNode:
+		lines := map[string]int{}
+		for i := 0; i+1 < len(n.Content); i += 2 {
+			k := n.Content[i]
+			if k.Kind != yaml.ScalarNode || k.ShortTag() != "!!str" || k.Anchor != "" || k.Style&yaml.TaggedStyle != 0 ||
+				canon.Name(k.Value) != nil {
+				r.fail(value{k, v.key}, "a key must be a plain string")
+				return
+			}
+			if first := lines[k.Value]; first > 0 {
+				r.fail(v.at(k.Value, k), "stands twice, first in line %d", first)
+				return
+			}
+			lines[k.Value] = k.Line
+			r.plain(v.at(k.Value, n.Content[i+1]))
+		}
+	}
+}
+
+// fields are the known keys of a mapping and what reads each.
+type fields map[string]func(value)
+
+// String lists the keys.
+func (f fields) String() string {
+	if len(f) == 0 {
+		return "none is known"
+	}
+	return "known are " + strings.Join(slices.Sorted(maps.Keys(f)), ", ")
+}
+
+// object reads a mapping: known keys only, all required ones. It returns the values by key.
+func (r *reader) object(v value, known fields, required ...string) map[string]value {
+	found := map[string]value{}
+	if v.node.Kind != yaml.MappingNode {
+		r.fail(v, "must be a mapping")
+		return found
+	}
+	for i := 0; i+1 < len(v.node.Content); i += 2 {
+		k, e := v.node.Content[i], v.at(v.node.Content[i].Value, v.node.Content[i+1])
+		read, ok := known[k.Value]
+		if !ok {
+			r.fail(v.at(k.Value, k), "unknown key; %s", known)
+			return found
+		}
+		found[k.Value] = value{k, e.key}
+		if r.err == nil && read != nil {
+			read(e)
+		}
+	}
+	for _, k := range required {
+		if _, ok := found[k]; !ok {
+			r.fail(v.at(k, v.node), "is required")
+		}
+	}
+	return found
+}
+
+// one reads a mapping that must have exactly one of the known keys.
+func (r *reader) one(v value, what string, known fields) {
+	if v.node.Kind == yaml.MappingNode && len(v.node.Content) != 2 {
+		r.fail(v, "exactly one %s is required: %s", what, strings.Join(slices.Sorted(maps.Keys(known)), ", "))
+		return
+	}
+	r.object(v, known)
+}
+
+// list reads a sequence.
+func (r *reader) list(v value, read func(value)) {
+	if v.node.Kind != yaml.SequenceNode {
+		r.fail(v, "must be a list")
+		return
+	}
+	for i := range v.node.Content {
+		if r.err == nil {
+			read(v.element(i))
+		}
+	}
+}
+
+// names reads a list of names without repetition.
+func (r *reader) names(into *[]string) func(value) {
+	return func(v value) {
+		r.list(v, func(e value) {
+			s := r.name(e)
+			if slices.Contains(*into, s) {
+				r.fail(e, "is listed twice")
+			}
+			*into = append(*into, s)
+		})
+	}
+}
+
+// text reads a string that is not empty.
+func (r *reader) text(v value) string {
+	switch {
+	case v.node.Kind != yaml.ScalarNode || v.node.ShortTag() != "!!str":
+		r.fail(v, "must be a string")
+	case v.node.Value == "":
+		r.fail(v, "is empty")
+	default:
+		return v.node.Value
+	}
+	return ""
+}
+
+// name reads an identifier.
+func (r *reader) name(v value) string {
+	s := r.text(v)
+	if s != "" {
+		if err := canon.Name(s); err != nil {
+			r.fail(v, "%w", err)
+		}
+	}
+	return s
+}
+
+// choice reads one of some words.
+func (r *reader) choice(v value, words ...string) string {
+	s := r.text(v)
+	if s != "" && !slices.Contains(words, s) {
+		r.fail(v, "must be one of %s", strings.Join(words, ", "))
+	}
+	return s
+}
+
+// duration reads a duration of at least least.
+func (r *reader) duration(v value, least time.Duration) time.Duration {
+	if v.node.Kind != yaml.ScalarNode {
+		r.fail(v, "must be a duration such as 90s or 5m")
+		return 0
+	}
+	d, err := time.ParseDuration(v.node.Value)
+	switch {
+	case err != nil || v.node.ShortTag() != "!!str":
+		r.fail(v, "must be a duration such as 90s or 5m")
+	case d < least && least > 0:
+		r.fail(v, "must be at least %s", least)
+	case d < 0:
+		r.fail(v, "must not be negative")
+	}
+	return d
+}
+
+// into returns a reader of a field that stores what read returns.
+func into[T any](target *T, read func(value) T) func(value) {
+	return func(v value) { *target = read(v) }
+}
