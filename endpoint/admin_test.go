@@ -303,10 +303,10 @@ func TestTreeIsWholeOrSaysNot(t *testing.T) {
 	endpoint.LimitTree(s.handler, 40)
 	require.Equal(t, whole.raw, s.ok(s.get("ops", path)).raw)
 
-	s.store.gets.Store(3) // fails before anything was sent
+	s.store.gets.Store(2) // fails before anything was sent
 	s.refused(s.get("ops", path), 503, "temporarily_unavailable", "")
 
-	s.store.gets.Store(40) // fails when most of it was
+	s.store.gets.Store(3) // fails when most of it was
 	r, err := http.NewRequest("GET", s.url+path, nil)
 	require.NoError(t, err)
 	r.SetBasicAuth("ops", url.QueryEscape(secret("ops")))
