@@ -102,8 +102,11 @@ func explain(r Record) []string {
 		return nil
 	}
 	var out []string
-	if r.Kind == KindTask {
-		out = append(out, "purpose "+safe(r.Body.Task.Purpose))
+	switch t := r.Body.Task; {
+	case r.Kind == KindTask:
+		out = append(out, "purpose "+safe(t.Purpose))
+	case r.Kind == KindToken && t != nil && t.Authority != nil && r.Body.Granted.Empty():
+		return []string{"stands for the task, for deriving only"} // its reasons are the task's
 	}
 	if r.Kind == KindDenial {
 		out = append(out, "refused: "+safe(r.Body.Code))
