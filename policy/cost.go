@@ -50,14 +50,14 @@ func (e estimator) EstimateCallCost(function, _ string, target *cost.AstNode, ar
 	switch function {
 	case subsetFunction:
 		n := e.size(args[0]).Max + e.size(args[1]).Max
-		return &cost.CallEstimate{CostEstimate: cost.CostEstimate{Min: 1, Max: 1 + 4*n}}
+		return cost.NewCallEstimate(cost.Estimate{Min: 1, Max: 1 + 4*n}, nil)
 	case "matches":
 		text, pattern := target, args[0]
 		if target == nil {
 			text, pattern = &args[0], args[1]
 		}
 		n := e.size(*text).Max
-		return &cost.CallEstimate{CostEstimate: cost.CostEstimate{Min: 1, Max: 1 + n*uint64(instructions(pattern.Expr()))/4}}
+		return cost.NewCallEstimate(cost.Estimate{Min: 1, Max: 1 + n*uint64(instructions(pattern.Expr()))/4}, nil)
 	}
 	return nil
 }

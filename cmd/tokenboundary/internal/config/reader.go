@@ -66,7 +66,7 @@ func (r *reader) document(data []byte) (value, error) {
 	switch err := dec.Decode(&second); {
 	case err == nil:
 		return value{}, &Error{Place{File: r.file, Line: second.Line}, errors.New("a second document")}
-	case err != io.EOF:
+	case !errors.Is(err, io.EOF):
 		return value{}, r.syntax(err)
 	}
 	top := value{doc.Content[0], ""}
@@ -75,7 +75,7 @@ func (r *reader) document(data []byte) (value, error) {
 }
 
 func (r *reader) syntax(err error) error {
-	if err == io.EOF {
+	if errors.Is(err, io.EOF) {
 		return &Error{Place{File: r.file}, errors.New("the file is empty")}
 	}
 	text := err.Error()
