@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/tokenboundary/tokenboundary/internal/canon"
@@ -120,8 +121,9 @@ func (v Verdict) refusal() error {
 // silently.
 func (v Verdict) within(f Facts) error {
 	switch {
-	case canon.Name(v.Path) != nil:
-		return errors.New("allows without a path")
+	case canon.Name(v.Path) != nil || v.Path[0] != '/' || len(v.Path) > 1 && v.Path[len(v.Path)-1] == '/' ||
+		strings.Contains(v.Path, "//"):
+		return errors.New("allows without a policy path")
 	case len(v.Resources) == 0 || len(f.Resources) > 0 && !slices.Equal(v.Resources, f.Resources):
 		return errors.New("decides other resources than those asked for")
 	case v.Lifetime <= 0:

@@ -147,3 +147,19 @@ func TestZeroValuesDeny(t *testing.T) {
 		require.ErrorIs(t, err, tb.ErrUnavailable, "%s: a verdict beyond the ceiling is a defect", name)
 	}
 }
+
+func TestADenialTooLargeToRecordWholeIsRecordedAllTheSame(t *testing.T) {
+	w := newWorld(t)
+	req := tb.Request{Grant: tb.ClientCredentials, Client: w.as("tool"), Enforce: everything}
+	for i := range 16 {
+		req.Resource = append(req.Resource, fmt.Sprintf("https://r%d.example.com/%0200d", i, i))
+	}
+	for i := range 128 {
+		req.Scopes = append(req.Scopes, fmt.Sprintf("s%0200d", i))
+	}
+	d := w.refused(req, tb.CodeInvalidRequest, "the record would be too large")
+	require.Greater(t, len(d.Reasons), 2000)
+	nodes, err := w.Lineage(w.ctx, ops, d.ID)
+	require.NoError(t, err)
+	require.Len(t, nodes[0].Record.Body.Reasons, 1)
+}

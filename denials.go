@@ -124,7 +124,13 @@ func (h *hop) sealDenial(no *refusal, d Decision) (lineage.Record, error) {
 	body := h.body(h.ruling, parent)
 	body.Reasons, body.Code, body.Granted = d.Reasons, string(no.code), lineage.Authority{}
 	body.Task = h.inheritedTask()
-	return lineage.Seal(h.envelope(lineage.KindDenial, parent, time.Time{}), body)
+	env := h.envelope(lineage.KindDenial, parent, time.Time{})
+	r, err := lineage.Seal(env, body)
+	if err != nil { // too large to be recorded whole: that it was refused, and why, must be
+		body.Reasons, body.Requested = d.Reasons[len(d.Reasons)-1:], lineage.Requested{}
+		r, err = lineage.Seal(env, body)
+	}
+	return r, err
 }
 
 // digest identifies a denial among those of one client.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/tokenboundary/tokenboundary/internal/canon"
@@ -56,7 +57,8 @@ func (g *Governor) Record(ctx context.Context, d Decision, host HostToken) error
 	}
 	records := d.Pending.Records
 	last := records[len(records)-1]
-	if last.ID() != d.ID || last.Issuer != g.cfg.Issuer || last.Body == nil {
+	bodiless := func(r lineage.Record) bool { return r.Body == nil }
+	if last.ID() != d.ID || last.Issuer != g.cfg.Issuer || slices.ContainsFunc(records, bodiless) {
 		return fmt.Errorf("%w: not a decision of this boundary", ErrInvalid)
 	}
 	if done, err := g.recorded(ctx, d.ID, host.Handle); done || err != nil {

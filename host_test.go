@@ -122,3 +122,23 @@ func TestWhatAHostCannotEnforceIsADenial(t *testing.T) {
 	require.NoError(t, err)
 	require.True(t, nodes[0].Record.Body.Unconfirmed)
 }
+
+func TestRecordRefusesADecisionThatIsNotWhole(t *testing.T) {
+	w := newWorld(t)
+	req := w.exchange("orchestrator", w.human("alice"), crm, "read")
+	req.Task = &tb.TaskSpec{Purpose: "work"}
+	other := w.decided(w.exchange("orchestrator", w.human("bob"), crm, "read"))
+	for name, damage := range map[string]func(*tb.Decision){
+		"denied":           func(d *tb.Decision) { d.Effect = tb.Deny },
+		"nothing pending":  func(d *tb.Decision) { d.Pending = nil },
+		"no records":       func(d *tb.Decision) { d.Pending.Records = nil },
+		"a body is erased": func(d *tb.Decision) { d.Pending.Records[0] = d.Pending.Records[0].Erase() },
+		"another's record": func(d *tb.Decision) { d.Pending.Records = other.Pending.Records },
+		"another's id":     func(d *tb.Decision) { d.ID = other.ID },
+	} {
+		d := w.decided(req)
+		damage(&d)
+		require.ErrorIs(t, w.Record(w.ctx, d, tb.HostToken{Handle: "a"}), tb.ErrInvalid, name)
+	}
+	require.NoError(t, w.Record(w.ctx, w.decided(req), tb.HostToken{Handle: "a"}), "positive control")
+}

@@ -70,7 +70,7 @@ func (h *hop) sealTask(depth int, parent *lineage.Record) (*lineage.Record, erro
 	}
 	r, err := lineage.Seal(h.envelope(lineage.KindTask, parent, deadline), body)
 	if err != nil {
-		return nil, unavailable("record", err)
+		return nil, refuse(CodeInvalidRequest, "scope", "the record would be too large")
 	}
 	h.records = append(h.records, r)
 	return &r, nil
@@ -99,7 +99,7 @@ func (h *hop) sealToken(parent *lineage.Record, terms *lineage.Task, depth int, 
 	body.Unconfirmed = !h.mints && h.req.Enforce&CapRecord == 0
 	r, err := lineage.Seal(h.envelope(lineage.KindToken, parent, expires), body)
 	if err != nil {
-		return unavailable("record", err)
+		return refuse(CodeInvalidRequest, "scope", "the record would be too large")
 	}
 	claims, err := json.Marshal(claimsOf(r))
 	if err != nil || base64.RawURLEncoding.EncodedLen(len(claims)) > canon.MaxMinted-headerRoom {

@@ -54,10 +54,10 @@ func verifyLink(r Record, above map[ID]Record) error {
 			return fmt.Errorf("ancestor %s is missing or below", a)
 		case up.Issuer != r.Issuer:
 			return errors.New("an ancestor of another issuer")
-		case r.Kind != KindDenial && r.ExpiresAt.After(up.ExpiresAt):
-			return errors.New("outlives an ancestor")
 		case up.Kind == KindDenial:
 			return errors.New("descends from a denial")
+		case r.Kind != KindDenial && r.ExpiresAt.After(up.ExpiresAt):
+			return errors.New("outlives an ancestor")
 		}
 	}
 	var line []ID // what Envelope.Ancestors must be

