@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/tokenboundary/tokenboundary/internal/canon"
@@ -57,7 +58,11 @@ func (h *hop) present(ctx context.Context, c Credential, param string) (Principa
 		return p, nil, err
 	}
 	if err != nil {
-		return p, nil, refuse(CodeInvalidRequest, param, "not acceptable: "+err.Error())
+		why := err.Error()
+		if c.Value != "" {
+			why = strings.ReplaceAll(why, c.Value, "…") // a plug-in may repeat what it was given
+		}
+		return p, nil, refuse(CodeInvalidRequest, param, "not acceptable: "+why)
 	}
 	if e.Record.ID().IsZero() {
 		if !p.Expires.IsZero() && !h.now.Before(p.Expires.Add(h.g.cfg.Lifetimes.ClockLeeway)) {
@@ -229,6 +234,17 @@ func (h *hop) begin(ctx context.Context, p Principal) error {
 	case !errors.Is(err, ErrNotFound):
 		return unavailable("clients", err)
 	}
+	for i, a := range p.Actors {
+		if a.Same(p.Party) || slices.ContainsFunc(p.Actors[:i], a.Same) {
+			return no("somebody stands twice in its chain")
+		}
+		switch _, err := h.g.cfg.Clients.Client(ctx, a.ID); {
+		case err == nil:
+			return no("an actor has the name of a client")
+		case !errors.Is(err, ErrNotFound):
+			return unavailable("clients", err)
+		}
+	}
 	if !p.Identity && p.Authority == nil {
 		return no("its authority is unknown")
 	}
@@ -247,8 +263,10 @@ func (h *hop) begin(ctx context.Context, p Principal) error {
 		}
 		h.ceiling = &ceiling
 	}
-	if h.req.Subject.Type != TypeIDToken {
-		h.bound = p.Expires
+	if h.req.Subject.Type != TypeIDToken { // which proves a past authentication, and bounds nothing
+		if h.bound = p.Expires; h.bound.IsZero() {
+			return no("it has no end")
+		}
 	}
 	h.attest(p, lineage.SelectSubject)
 	return nil
@@ -264,6 +282,9 @@ func (h *hop) presentActor(ctx context.Context) error {
 	if e == nil {
 		if !h.client.presents(p.Party.ID) {
 			return no("not an identity of this client")
+		}
+		if len(p.Actors) > 0 {
+			return no("a credential that somebody else acts with")
 		}
 		h.attest(p, lineage.SelectActor)
 	} else {

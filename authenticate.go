@@ -7,9 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/tokenboundary/tokenboundary/internal/canon"
 	"github.com/tokenboundary/tokenboundary/lineage"
+	"github.com/tokenboundary/tokenboundary/store"
 )
 
 // Authenticate verifies a client's credential and returns its registration, for use with the verbs that take a
@@ -36,6 +38,9 @@ func (g *Governor) Authenticate(ctx context.Context, cred Credential) (Client, e
 	case c.ID != p.Party.ID:
 		return Client{}, unavailable("clients", errors.New("registration of another client"))
 	}
+	if !p.Expires.IsZero() && !g.now().Before(p.Expires.Add(g.cfg.Lifetimes.ClockLeeway)) {
+		return Client{}, g.stranger(ctx, cred, errors.New("expired")) // spent ids are kept by our leeway, not the source's
+	}
 	if c.proof, err = onceProof(p); err != nil {
 		return Client{}, g.stranger(ctx, cred, err)
 	}
@@ -56,8 +61,12 @@ func (h *hop) authenticate(ctx context.Context, req Request) error {
 	if h.client, err = h.g.Authenticate(ctx, req.Client); err != nil {
 		return err
 	}
-	if h.client.proof != nil {
-		h.proofs = append(h.proofs, h.client.proof)
+	if p := h.client.proof; p != nil {
+		h.proofs = append(h.proofs, p)
+		h.attestClient(p)
+	}
+	if req.Malformed != "" {
+		return refuse(req.Malformed, "", "malformed")
 	}
 	if !h.client.Kind.mayGet() || req.Grant == "" || !slices.Contains(h.client.Grants, req.Grant) {
 		return refuse(CodeUnauthorizedClient, "grant_type", "the client may not use this grant")
@@ -68,6 +77,24 @@ func (h *hop) authenticate(ctx context.Context, req Request) error {
 	}
 	h.req = canonical
 	return nil
+}
+
+// assertionLife is how old a client assertion that does not say is taken to be at its end: the longest that package
+// identity accepts.
+const assertionLife = 5 * time.Minute
+
+// attestClient notes how old the client's assertion is: the client must not have been revoked since.
+func (h *hop) attestClient(p *proof) {
+	since := p.issued
+	if since.IsZero() {
+		since = p.expires.Add(-assertionLife)
+	}
+	since = lineage.Time(since)
+	if h.req.Grant == ClientCredentials && since.Before(h.since) {
+		h.since = since
+	}
+	sel := lineage.Selector{Kind: lineage.SelectClient, Value: h.client.ID}
+	h.evidence = append(h.evidence, store.Unrevoked{Selectors: []lineage.Selector{sel}, Since: since})
 }
 
 // identify verifies a foreign credential by the first source that recognises it.

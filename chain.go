@@ -72,7 +72,14 @@ func (h *hop) loops(actor lineage.Party) bool {
 	if actor.Same(h.subject) || slices.ContainsFunc(h.carried, actor.Same) {
 		return true
 	}
-	if h.parent == nil || h.parent.Record.Body.Client == h.client.ID {
+	if h.parent != nil && h.parent.Record.Body.Client == h.client.ID {
+		return false
+	}
+	alias := func(p lineage.Party) bool { return h.client.presents(p.ID) }
+	if h.actor == nil && (alias(h.subject) || slices.ContainsFunc(h.carried, alias)) {
+		return true
+	}
+	if h.parent == nil {
 		return false
 	}
 	return slices.Contains(h.parent.Record.Selectors(), lineage.Selector{Kind: lineage.SelectClient, Value: h.client.ID})
@@ -80,6 +87,9 @@ func (h *hop) loops(actor lineage.Party) bool {
 
 // ancestors bounds the chain of records, which grows at every hop, whether or not an actor joins.
 func (h *hop) ancestors() error {
+	if h.req.Task != nil && !h.taskID().IsZero() {
+		return refuse(CodeInvalidDetails, "authorization_details", "the subject token belongs to a task already")
+	}
 	n := 0
 	if h.parent != nil {
 		n = len(h.parent.Record.Ancestors) + 1

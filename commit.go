@@ -49,9 +49,13 @@ func (h *hop) unblocked(ctx context.Context) error {
 
 // dead says how a mark on something of this request is answered.
 func (h *hop) dead(m lineage.Mark, since time.Time) error {
-	if !m.Cut && !m.Blocked && !since.Before(h.now) {
+	cut := m.Before.Add(-h.g.cfg.Lifetimes.ClockLeeway)
+	if !m.Cut && !m.Blocked && !since.Before(cut) && h.now.Before(m.Before) {
 		// It was cut a moment ago, clocks may differ, and nothing could tell the new from the old.
 		return &UnavailableError{m.Before.Sub(h.now) + time.Second, errors.New("just revoked: " + m.Selector.Kind)}
+	}
+	if m.Selector.Kind == lineage.SelectKey && m.Selector.Value == h.records[len(h.records)-1].Body.Key {
+		return &UnavailableError{time.Second, errors.New("the signing key was just revoked")}
 	}
 	why := "revoked: " + m.Selector.Kind
 	switch m.Selector.Kind {
@@ -167,7 +171,7 @@ func (h *hop) release(ctx context.Context) (Token, error) {
 
 func (h *hop) token(r lineage.Record, raw string) Token {
 	t := Token{
-		value: raw, ID: r.ID(), ExpiresIn: time.Duration(r.ExpiresAt.Unix()-r.IssuedAt.Unix()) * time.Second,
+		value: raw, ID: r.ID(), Client: r.Body.Client, ExpiresIn: time.Duration(r.ExpiresAt.Unix()-r.IssuedAt.Unix()) * time.Second,
 		Audience: r.Body.Audience, Details: r.Body.Granted.Details, TaskID: r.TaskID(),
 	}
 	if len(r.Body.Granted.Access) > 0 {

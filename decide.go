@@ -43,6 +43,9 @@ func (h *hop) decideTask(ctx context.Context) error {
 	var whole ruling
 	for _, a := range h.req.Task.Authority {
 		one, err := h.ask(ctx, []string{a.Resource}, a.Scopes, h.ceiling)
+		if err == nil && len(whole.paths) > 0 && one.version != whole.version {
+			return errStale // the policy was reloaded in between
+		}
 		whole = whole.and(one)
 		h.ruling = whole // what a refusal reports
 		if err != nil {

@@ -17,6 +17,7 @@ type Decision struct {
 	Code      Code   `json:"code,omitempty"`
 	Parameter string `json:"parameter,omitempty"`
 
+	Client    string            `json:"client,omitempty"` // the authenticated client
 	Subject   lineage.Party     `json:"subject,omitzero"`
 	Actors    []lineage.Party   `json:"actors,omitempty"`
 	Granted   lineage.Authority `json:"granted,omitzero"`
@@ -31,18 +32,6 @@ type Decision struct {
 
 	// Pending is what Governor.Record will commit. It is empty where the decision is recorded already.
 	Pending *Pending `json:"pending,omitempty"`
-}
-
-// Pending is a decision that is not yet recorded. Its content is for Governor.Record alone.
-type Pending struct {
-	Records []lineage.Record `json:"records"`
-	Spends  []Spend          `json:"spends,omitempty"`
-}
-
-// Spend is a single-use id that is spent when the decision is recorded.
-type Spend struct {
-	Key     string    `json:"key"`
-	Expires time.Time `json:"expires"`
 }
 
 // HostToken is a token that a host minted for a decision.

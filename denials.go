@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"math"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -25,6 +26,7 @@ type denialWindow struct {
 	start time.Time
 	seen  map[[sha256.Size]byte]lineage.ID
 	over  uint64
+	taken int // places, of those whose record is under way too
 }
 
 // recall returns the record of an identical denial of this minute, or that the client is over its rate.
@@ -42,10 +44,11 @@ func (d *denials) recall(client string, digest [sha256.Size]byte, now time.Time,
 	if id, found := w.seen[digest]; found {
 		return id, 0
 	}
-	if len(w.seen) >= rate {
+	if w.taken >= rate {
 		w.over++
 		return lineage.ID{}, w.over
 	}
+	w.taken++
 	return lineage.ID{}, 0
 }
 
@@ -61,9 +64,15 @@ func (d *denials) remember(client string, digest [sha256.Size]byte, id lineage.I
 // deny records a refusal and spends the single-use evidence that came with the request. Where the record cannot be
 // written the answer is still the refusal, and Health says so.
 func (h *hop) deny(ctx context.Context, no *refusal) (Decision, error) {
+	if h.facts != nil { // the policy was asked: on facts that are still the present ones?
+		heads, err := h.g.cfg.Store.Heads(ctx, h.g.cfg.Issuer, []string{envKey})
+		if err == nil && heads[0].Version != h.facts.version {
+			return Decision{}, errStale
+		}
+	}
 	r := h.ruling
 	d := Decision{
-		Effect: Deny, Code: no.code, Parameter: no.param, Subject: h.subject, Actors: h.chain,
+		Effect: Deny, Code: no.code, Parameter: no.param, Client: h.client.ID, Subject: h.subject, Actors: h.chain,
 		Path: r.path(), Version: r.version,
 		Reasons: append(refused(r.reasons), lineage.Reason{Why: clip(no.why)}),
 	}
@@ -98,7 +107,7 @@ func (h *hop) deny(ctx context.Context, no *refusal) (Decision, error) {
 }
 
 func (h *hop) commitDenial(ctx context.Context, d Decision, tx store.Tx, digest [sha256.Size]byte) (Decision, error) {
-	err := h.g.commit(ctx, tx)
+	err := h.g.commit(context.WithoutCancel(ctx), tx)
 	var c *store.Conflict
 	switch {
 	case err == nil:
@@ -107,7 +116,10 @@ func (h *hop) commitDenial(ctx context.Context, d Decision, tx store.Tx, digest 
 		}
 	case errors.As(err, &c) && h.client.proof != nil && c.Key == h.client.proof.key:
 		return Decision{}, ErrUnauthenticated // the assertion was used before: nobody is answered
-	case errors.As(err, &c):
+	case errors.As(err, &c) && slices.ContainsFunc(tx.Swaps, func(s store.Swap) bool { return s.Key == c.Key }):
+		// The subject's or the actor's evidence was spent before: without it the rest is recorded and spent.
+		tx.Swaps = slices.DeleteFunc(tx.Swaps, func(s store.Swap) bool { return s.Key == c.Key })
+		return h.commitDenial(ctx, d, tx, digest)
 	default:
 		h.g.unrecorded.Add(1)
 		h.g.log.ErrorContext(ctx, "a denial could not be recorded", "client", h.client.ID, "code", d.Code, "cause", err)

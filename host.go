@@ -3,6 +3,7 @@ package tokenboundary
 import (
 	"bytes"
 	"context"
+	"crypto/hmac"
 	"errors"
 	"fmt"
 	"slices"
@@ -37,7 +38,11 @@ func (g *Governor) Decide(ctx context.Context, req Request) (Decision, error) {
 			s := h.g.spends(p)[0]
 			pending.Spends = append(pending.Spends, Spend{s.Key, s.Expires})
 		}
-		return nil
+		secret, err := g.decisionSecret(ctx)
+		if err == nil {
+			pending.MAC = pending.mac(secret)
+		}
+		return err
 	})
 	if err != nil || d.Effect != Allow {
 		return d, err
@@ -58,14 +63,21 @@ func (g *Governor) Record(ctx context.Context, d Decision, host HostToken) error
 	records := d.Pending.Records
 	last := records[len(records)-1]
 	bodiless := func(r lineage.Record) bool { return r.Body == nil }
-	if last.ID() != d.ID || last.Issuer != g.cfg.Issuer || slices.ContainsFunc(records, bodiless) {
+	if last.ID() != d.ID || last.Kind != lineage.KindToken || last.Issuer != g.cfg.Issuer || slices.ContainsFunc(records, bodiless) {
+		return fmt.Errorf("%w: not a decision of this boundary", ErrInvalid)
+	}
+	secret, err := g.decisionSecret(ctx)
+	if err != nil {
+		return err
+	}
+	if !hmac.Equal(d.Pending.MAC, d.Pending.mac(secret)) {
 		return fmt.Errorf("%w: not a decision of this boundary", ErrInvalid)
 	}
 	if done, err := g.recorded(ctx, d.ID, host.Handle); done || err != nil {
 		return err
 	}
 	now := g.now()
-	if age := now.Sub(last.IssuedAt); age > recordWindow || age < -g.cfg.Lifetimes.ClockLeeway {
+	if age := now.Sub(last.IssuedAt); age > recordWindow || age < -g.cfg.Lifetimes.ClockLeeway || !now.Before(last.ExpiresAt) {
 		return fmt.Errorf("%w: the decision is too old", ErrConflict)
 	}
 	tx, err := g.recording(ctx, now, records)
@@ -76,18 +88,17 @@ func (g *Governor) Record(ctx context.Context, d Decision, host HostToken) error
 		tx.Swaps = append(tx.Swaps, store.Swap{Key: s.Key, State: "spent", Expires: s.Expires})
 	}
 	tx.Swaps = append(tx.Swaps,
-		store.Swap{Key: decisionKey(d.ID), State: "recorded", Value: []byte(host.Handle)},
-		store.Swap{Key: handleKey(host.Handle), State: "recorded", Value: []byte(d.ID.String())})
-	if err := g.commit(ctx, tx); err != nil {
-		if !errors.Is(err, store.ErrConflict) {
-			return err
-		}
-		if done, failed := g.recorded(ctx, d.ID, host.Handle); done || failed != nil {
-			return failed
-		}
-		return fmt.Errorf("%w: the decision no longer holds", ErrConflict)
+		store.Swap{Key: decisionKey(d.ID), State: "recorded", Value: []byte(host.Handle), Expires: last.ExpiresAt.Add(recordWindow)},
+		store.Swap{Key: handleKey(host.Handle), State: "recorded", Value: []byte(d.ID.String()), Expires: last.ExpiresAt.Add(recordWindow)})
+	if err := g.commit(ctx, tx); err != nil && !errors.Is(err, store.ErrConflict) {
+		return err
 	}
-	return nil
+	// After a success too: a Tx whose records are there already succeeds and binds nothing.
+	done, err := g.recorded(ctx, d.ID, host.Handle)
+	if err == nil && !done {
+		err = fmt.Errorf("%w: the decision no longer holds", ErrConflict)
+	}
+	return err
 }
 
 func decisionKey(id lineage.ID) string { return canon.Key("decision", id.String()) }

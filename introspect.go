@@ -24,7 +24,7 @@ func (g *Governor) Introspect(ctx context.Context, by Client, raw string) (State
 	switch {
 	case errors.Is(err, ErrUnavailable):
 		return State{}, err
-	case err != nil, stateOf(e, g.now()) != lineage.Active:
+	case err != nil, stateOf(e, g.latest()) != lineage.Active:
 		return State{}, nil
 	case by.Kind == KindResource && (by.Resource == "" || !slices.Contains(e.Record.Body.Audience, by.Resource)):
 		return State{}, nil

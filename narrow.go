@@ -137,10 +137,18 @@ func (h *hop) enforceable(r ruling, scopes []string) error {
 	switch {
 	case caps&CapScopes == 0 && !slices.Equal(scopes, r.access[0].Scopes):
 		return refuse(CodeInvalidScope, "scope", "the host cannot narrow scopes; allowed: "+r.access[0].Resource)
+	case caps&CapScopes == 0 && !h.wholeDetails(r):
+		return refuse(CodeInvalidDetails, "authorization_details", "the host cannot narrow authorization_details")
 	case caps&CapResources == 0 && !slices.Equal(h.req.Resource, lineage.Authority{Access: r.access}.Resources()):
 		return refuse(CodeInvalidTarget, "resource", "the host cannot set the audience")
 	case caps&CapLifetime == 0 && (h.req.Lifetime <= 0 || h.req.Lifetime > h.lifetime(r)):
 		return refuse(CodeInvalidRequest, "", "the host cannot set the lifetime")
 	}
 	return nil
+}
+
+// wholeDetails reports whether every requested entry is granted.
+func (h *hop) wholeDetails(r ruling) bool {
+	var asked []json.RawMessage
+	return len(h.req.Details) == 0 || json.Unmarshal(h.req.Details, &asked) == nil && len(asked) == len(r.details)
 }

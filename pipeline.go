@@ -92,7 +92,9 @@ func (g *Governor) run(ctx context.Context, req Request, mints bool, finish func
 		case err == nil:
 			return h.decision(), nil
 		case errors.As(err, &no):
-			return h.deny(ctx, no)
+			if d, err := h.deny(ctx, no); !errors.Is(err, errStale) {
+				return d, err
+			}
 		case !errors.Is(err, errStale):
 			return Decision{}, err
 		}
@@ -119,7 +121,7 @@ func (h *hop) decision() Decision {
 	r := h.records[len(h.records)-1]
 	b := r.Body
 	return Decision{
-		ID: r.ID(), Effect: Allow, Subject: b.Subject, Actors: b.Actors, Granted: b.Granted, Audience: b.Audience,
+		ID: r.ID(), Effect: Allow, Client: b.Client, Subject: b.Subject, Actors: b.Actors, Granted: b.Granted, Audience: b.Audience,
 		ExpiresAt: r.ExpiresAt, TaskID: r.TaskID(), Path: h.ruling.path(), Version: r.Policy, Reasons: b.Reasons,
 		Obligations: h.ruling.obligations,
 	}

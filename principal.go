@@ -55,8 +55,8 @@ type Principal struct {
 	Session lineage.Session
 	// Issued is when the credential was issued; zero where it does not say, which counts as older than everything.
 	Issued time.Time
-	// Expires is when it ends. What is made from a credential ends with it, except from an ID token, which proves a
-	// past authentication.
+	// Expires is when it ends. What is made from a subject's credential ends with it, except from an ID token, which
+	// proves a past authentication; any other without an end is refused. An actor's credential bounds nothing.
 	Expires time.Time
 	// Identity is true for proof of identity that carries no authority of its own (an ID token, an SVID): policy alone
 	// then bounds what is granted.

@@ -34,6 +34,9 @@ type Request struct {
 	Task *TaskSpec
 	// Lifetime, where positive, asks for less than the policy would give.
 	Lifetime time.Duration
+	// Malformed is set by a caller that received what is no request: the code it will answer with. The Governor then
+	// refuses with it as soon as the client is authenticated, so that this refusal is recorded like any other.
+	Malformed Code
 	// Enforce is what the host can enforce when it mints the token itself. Only Decide looks at it.
 	Enforce Caps
 }

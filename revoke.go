@@ -76,6 +76,9 @@ func (g *Governor) Retire(ctx context.Context, by Client, raw string) error {
 		_, err := g.SetTask(ctx, by, t.ID, TaskRevoked)
 		return err
 	}
+	if s := stateOf(e, tx.Time); s == lineage.Revoked || s == lineage.Expired {
+		return g.change(ctx, by, tx)
+	}
 	tx.Revocations = []lineage.Revocation{{
 		Selector: lineage.Selector{Kind: lineage.SelectToken, Value: e.Record.ID().String()}, At: tx.Time, By: by.ID,
 	}}

@@ -85,6 +85,9 @@ func (h *hop) sealToken(parent *lineage.Record, terms *lineage.Task, depth int, 
 	if !expires.After(h.now) {
 		return refuse(CodeInvalidRequest, "subject_token", "no time is left")
 	}
+	if !h.mints && h.req.Enforce&CapLifetime == 0 && expires.Before(h.now.Add(h.req.Lifetime).Truncate(time.Second)) {
+		return refuse(CodeInvalidRequest, "", "the host cannot set the lifetime")
+	}
 	body := h.body(h.ruling, parent)
 	body.Task, body.Key = terms, key
 	if key != "" {
@@ -192,6 +195,10 @@ func (h *hop) selectors(r ruling, parent *lineage.Record) []lineage.Selector {
 	add(lineage.SelectSession, h.session.ID)
 	for _, a := range h.chain {
 		add(lineage.SelectActor, a.ID)
+	}
+	if h.actor != nil {
+		add(lineage.SelectActor, h.actor.Party.ID)
+		add(lineage.SelectSession, h.actor.Session.ID)
 	}
 	for _, p := range r.paths {
 		own = append(own, lineage.PathSelectors(p)...)

@@ -127,6 +127,7 @@ type Token struct {
 	value string
 
 	ID        lineage.ID
+	Client    string // the client it was issued to
 	ExpiresIn time.Duration
 	Scopes    []string
 	Audience  []string

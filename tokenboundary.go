@@ -74,9 +74,11 @@ type Governor struct {
 	clock   clock.Clock
 	log     *slog.Logger
 	facts   atomic.Pointer[factSet]
+	secret  atomic.Pointer[[]byte]
 	denials denials
 	signal  broadcast
 
+	seen            atomic.Int64 // the latest time, in milliseconds
 	unauthenticated atomic.Uint64
 	unrecorded      atomic.Uint64
 }
@@ -148,6 +150,19 @@ func (g *Governor) Issuer() string { return g.cfg.Issuer }
 
 // now returns the time in the precision that records keep.
 func (g *Governor) now() time.Time { return lineage.Time(g.clock.Now()) }
+
+// latest returns the latest time that was seen: after the clock went back, what had ended stays ended.
+func (g *Governor) latest() time.Time {
+	for {
+		now, seen := g.now(), g.seen.Load()
+		if now.UnixMilli() <= seen {
+			return time.UnixMilli(seen).UTC()
+		}
+		if g.seen.CompareAndSwap(seen, now.UnixMilli()) {
+			return now
+		}
+	}
+}
 
 // broadcast wakes all who wait, once per call of wake.
 type broadcast struct {

@@ -8,8 +8,8 @@ import (
 	"github.com/tokenboundary/tokenboundary/exchange"
 )
 
-// serveToken is the token endpoint. The Governor authenticates the client as the first step of issuing; a form that is
-// no request never gets there, so its sender is authenticated here before it is told.
+// serveToken is the token endpoint. The Governor authenticates the client as the first step of issuing, also of one that
+// sent no request: only then is it told what was wrong.
 func (h *Handler) serveToken(c *call) error {
 	f, malformed := exchange.ReadForm(c.r)
 	cred, err := formCredential(c.r, f, malformed)
@@ -21,17 +21,19 @@ func (h *Handler) serveToken(c *call) error {
 		req, malformed = exchange.Parse(f)
 	}
 	if malformed != nil {
-		if _, err := h.authenticate(c, cred); err != nil {
-			return err
-		}
-		return malformed
+		req = tokenboundary.Request{Malformed: tokenboundary.Code(exchange.AsError(malformed).Code)}
 	}
 	req.Client = cred
 	tok, err := h.g.Issue(c.r.Context(), req)
-	if err == nil || errors.Is(err, tokenboundary.ErrDenied) {
-		c.client = cred.ID // it was authenticated under this name
+	c.client = tok.Client
+	var denied *tokenboundary.DeniedError
+	if errors.As(err, &denied) {
+		c.client = denied.Decision.Client
 	}
-	if err != nil {
+	switch {
+	case denied != nil && malformed != nil:
+		return malformed // says more than the code
+	case err != nil:
 		return err
 	}
 	body, err := exchange.Response(req, tok)

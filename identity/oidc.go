@@ -113,6 +113,9 @@ func (s *issuer) identify(ctx context.Context, cred tb.Credential) (tb.Principal
 	if err := v.verify(ctx, tok); err != nil {
 		return tb.Principal{}, err
 	}
+	if cred.Type == tb.TypeIDToken && (c.has("scope") || c.has("scp")) {
+		c.fail("an access token is no ID token") // which would shed the bound of its expiry
+	}
 	p := s.principal(c)
 	if c.err != nil {
 		return tb.Principal{}, c.err

@@ -80,6 +80,11 @@ func (s *Source) keepsTo(p tb.Principal, all []*Source) error {
 	if !s.named {
 		return nil
 	}
+	for _, a := range p.Actors {
+		if !strings.HasPrefix(a.ID, s.space) {
+			return errors.New("identity: actor is not in the name space of its source")
+		}
+	}
 	for _, other := range all {
 		if other == s || !other.named || other.space == "" {
 			continue
