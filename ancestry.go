@@ -157,11 +157,8 @@ func stateOf(e store.Entry, now time.Time) lineage.State {
 		}
 	}
 	suspended := false
-	for _, s := range r.Selectors() {
-		if s.Kind != lineage.SelectTask {
-			continue
-		}
-		switch headOf(e, s.String()).State {
+	for _, key := range taskKeys(r) {
+		switch headOf(e, key).State {
 		case string(TaskActive):
 		case string(TaskSuspended):
 			suspended = true

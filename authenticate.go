@@ -50,7 +50,7 @@ func (g *Governor) Authenticate(ctx context.Context, cred Credential) (Client, e
 // stranger counts and logs a request that is nobody's.
 func (g *Governor) stranger(ctx context.Context, cred Credential, why error) error {
 	g.unauthenticated.Add(1)
-	g.log.DebugContext(ctx, "client authentication failed", "method", cred.Type, "cause", why)
+	g.cfg.Logger.DebugContext(ctx, "client authentication failed", "method", cred.Type, "cause", why)
 	return ErrUnauthenticated
 }
 

@@ -119,12 +119,9 @@ func (g *Governor) reads(c Client, kinds ...ClientKind) error {
 	return nil
 }
 
-// spends returns the write that spends the evidence c was authenticated with, if it is single-use.
-func (g *Governor) spends(p *proof) []store.Swap {
-	if p == nil {
-		return nil
-	}
+// spend returns the write that spends single-use evidence.
+func (g *Governor) spend(p *proof) store.Swap {
 	// Kept until no node would accept the evidence any more: its expiry, the leeway granted on it, and the leeway by
 	// which a node's clock may be behind the store's.
-	return []store.Swap{{Key: p.key, State: "spent", Expires: p.expires.Add(2*g.cfg.Lifetimes.ClockLeeway + time.Second)}}
+	return store.Swap{Key: p.key, State: "spent", Expires: p.expires.Add(2*g.cfg.Lifetimes.ClockLeeway + time.Second)}
 }

@@ -21,6 +21,16 @@ func taskKey(id lineage.ID) string {
 	return lineage.Selector{Kind: lineage.SelectTask, Value: id.String()}.String()
 }
 
+// taskKeys returns the keys of the heads of all tasks that r belongs to, itself included.
+func taskKeys(r lineage.Record) (keys []string) {
+	for _, s := range r.Selectors() {
+		if s.Kind == lineage.SelectTask {
+			keys = append(keys, s.String())
+		}
+	}
+	return keys
+}
+
 func handleKey(handle string) string { return canon.Key("handle", handle) }
 
 // unblocked is the last step before the commit: nothing that the result carries may be revoked as of its evidence. The
@@ -84,13 +94,18 @@ func (h *hop) conditions() []store.Unrevoked {
 	return out
 }
 
+// tx returns an empty transaction of this issuer at now.
+func (g *Governor) tx(now time.Time) store.Tx {
+	return store.Tx{Issuer: g.cfg.Issuer, Time: now, Leeway: g.cfg.Lifetimes.ClockLeeway}
+}
+
 // transaction returns the one write that records the hop, with every condition it rests on.
 func (h *hop) transaction() (store.Tx, error) {
 	tx := h.g.tx(h.now)
 	tx.Records, tx.Unrevoked = h.records, h.conditions()
 	tx.Requires = []store.Require{{Key: envKey, Version: h.facts.version, State: "set"}}
 	for _, p := range h.proofs {
-		tx.Swaps = append(tx.Swaps, h.g.spends(p)...)
+		tx.Swaps = append(tx.Swaps, h.g.spend(p))
 	}
 	if h.parent != nil {
 		if err := derives(&tx, *h.parent); err != nil {
@@ -98,10 +113,8 @@ func (h *hop) transaction() (store.Tx, error) {
 		}
 	}
 	if h.escort != nil { // its tasks must be active as well; it is not what is derived from
-		for _, s := range h.escort.Record.Selectors() {
-			if s.Kind == lineage.SelectTask {
-				tx.Requires = append(tx.Requires, store.Require{Key: s.String(), State: string(TaskActive), AnyVersion: true})
-			}
+		for _, key := range taskKeys(h.escort.Record) {
+			tx.Requires = append(tx.Requires, store.Require{Key: key, State: string(TaskActive), AnyVersion: true})
 		}
 	}
 	if h.task == nil {
@@ -118,16 +131,13 @@ func (h *hop) transaction() (store.Tx, error) {
 
 // derives adds to tx what deriving from e takes: every task above is exactly active, and has a derivation left.
 func derives(tx *store.Tx, e store.Entry) error {
-	for _, s := range e.Record.Selectors() {
-		if s.Kind != lineage.SelectTask {
-			continue
-		}
+	for _, key := range taskKeys(e.Record) {
 		var v taskHead
-		if err := json.Unmarshal(headOf(e, s.String()).Value, &v); err != nil {
+		if err := json.Unmarshal(headOf(e, key).Value, &v); err != nil {
 			return unavailable("task", errors.New("its head cannot be read"))
 		}
-		tx.Requires = append(tx.Requires, store.Require{Key: s.String(), State: string(TaskActive), AnyVersion: true})
-		tx.Adds = append(tx.Adds, store.Add{Key: s.String(), N: 1, Max: v.Budget})
+		tx.Requires = append(tx.Requires, store.Require{Key: key, State: string(TaskActive), AnyVersion: true})
+		tx.Adds = append(tx.Adds, store.Add{Key: key, N: 1, Max: v.Budget})
 	}
 	return nil
 }

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/tokenboundary/tokenboundary/internal/canon"
@@ -82,12 +81,8 @@ func (h *hop) connect() error {
 // ask evaluates the policy for one set of resources and narrows its verdict. The ruling is returned with an error too,
 // for the record of the denial.
 func (h *hop) ask(ctx context.Context, resources, scopes []string, ceiling *lineage.Authority) (ruling, error) {
-	if ceiling != nil {
-		for _, r := range resources {
-			if len(ceiling.Scopes(r)) == 0 {
-				return ruling{}, refuse(CodeInvalidTarget, "resource", "outside what it is made from")
-			}
-		}
+	if err := outside(ceiling, resources); err != nil {
+		return ruling{}, err
 	}
 	facts := h.factsFor(resources, scopes, ceiling)
 	limited, cancel := context.WithTimeout(ctx, evaluation)
@@ -103,14 +98,18 @@ func (h *hop) ask(ctx context.Context, resources, scopes []string, ceiling *line
 	if err := v.within(facts); err != nil {
 		return ruling{}, unavailable("policy", err)
 	}
-	if ceiling != nil {
-		for _, res := range v.Resources {
-			if len(ceiling.Scopes(res)) == 0 {
-				return r, refuse(CodeInvalidTarget, "resource", "outside what it is made from")
-			}
-		}
+	if err := outside(ceiling, v.Resources); err != nil {
+		return r, err
 	}
 	return r, r.narrow(h, v, scopes, ceiling)
+}
+
+// outside refuses a resource at which the ceiling, where there is one, holds nothing.
+func outside(ceiling *lineage.Authority, resources []string) error {
+	if ceiling != nil && slices.ContainsFunc(resources, func(r string) bool { return len(ceiling.Scopes(r)) == 0 }) {
+		return refuse(CodeInvalidTarget, "resource", "outside what it is made from")
+	}
+	return nil
 }
 
 func (v Verdict) refusal() error {
@@ -123,9 +122,9 @@ func (v Verdict) refusal() error {
 // within reports a verdict that grants what could not be granted. That is a defect of the policy, not something to cut
 // silently.
 func (v Verdict) within(f Facts) error {
+	_, badPath := lineage.ParseSelector(lineage.SelectPath + ":" + v.Path)
 	switch {
-	case canon.Name(v.Path) != nil || v.Path[0] != '/' || len(v.Path) > 1 && v.Path[len(v.Path)-1] == '/' ||
-		strings.Contains(v.Path, "//"):
+	case badPath != nil:
 		return errors.New("allows without a policy path")
 	case len(v.Resources) == 0 || len(f.Resources) > 0 && !slices.Equal(v.Resources, f.Resources):
 		return errors.New("decides other resources than those asked for")
@@ -191,14 +190,12 @@ func (h *hop) grantDetails(v Verdict, ceiling *lineage.Authority) ([]json.RawMes
 	}
 	var out []json.RawMessage
 	for _, entry := range entries {
-		var head struct {
-			Type string `json:"type"`
-		}
-		if err := json.Unmarshal(entry, &head); err != nil || h.g.cfg.Details[head.Type] == nil {
+		t := h.g.cfg.Details[typeOf(entry)]
+		if t == nil {
 			return no("unknown type")
 		}
 		granted := slices.ContainsFunc(v.Details, func(d json.RawMessage) bool { return bytes.Equal(d, entry) })
-		if granted && (ceiling == nil || covered(h.g.cfg.Details[head.Type], head.Type, ceiling.Details, entry)) {
+		if granted && (ceiling == nil || covered(t, ceiling.Details, entry)) {
 			out = append(out, entry)
 		}
 	}
@@ -208,16 +205,24 @@ func (h *hop) grantDetails(v Verdict, ceiling *lineage.Authority) ([]json.RawMes
 	return out, nil
 }
 
-// covered reports whether one of the parent's entries of the type covers the child's. What cannot be decided is not.
-func covered(t DetailType, name string, parent []json.RawMessage, child json.RawMessage) bool {
+// covered reports whether one of the parent's entries of the child's type covers it. What cannot be decided is not.
+func covered(t DetailType, parent []json.RawMessage, child json.RawMessage) bool {
 	return slices.ContainsFunc(parent, func(p json.RawMessage) bool {
-		var head struct {
-			Type string `json:"type"`
-		}
-		if json.Unmarshal(p, &head) != nil || head.Type != name {
+		if typeOf(p) != typeOf(child) {
 			return false
 		}
 		ok, err := t.Covers(p, child)
 		return ok && err == nil
 	})
+}
+
+// typeOf returns the type of an authorization_details entry; empty where it has none.
+func typeOf(entry json.RawMessage) string {
+	var head struct {
+		Type string `json:"type"`
+	}
+	if json.Unmarshal(entry, &head) != nil {
+		return ""
+	}
+	return head.Type
 }

@@ -79,7 +79,7 @@ func (h *hop) deny(ctx context.Context, no *refusal) (Decision, error) {
 	tx := h.g.tx(h.now)
 	tx.Background = true
 	for _, p := range h.proofs {
-		tx.Swaps = append(tx.Swaps, h.g.spends(p)...)
+		tx.Swaps = append(tx.Swaps, h.g.spend(p))
 	}
 	digest := h.digest(no)
 	same, over := h.g.denials.recall(h.client.ID, digest, h.now, h.g.cfg.DenialRate)
@@ -90,7 +90,7 @@ func (h *hop) deny(ctx context.Context, no *refusal) (Decision, error) {
 		tx.Adds = []store.Add{{Key: key, N: 1, Max: math.MaxUint64}}
 	case over > 0:
 		if over == 1 {
-			h.g.log.WarnContext(ctx, "denials of a client are only counted for now", "client", h.client.ID)
+			h.g.cfg.Logger.WarnContext(ctx, "denials of a client are only counted for now", "client", h.client.ID)
 		}
 	default:
 		record, err := h.sealDenial(no, d)
@@ -122,7 +122,7 @@ func (h *hop) commitDenial(ctx context.Context, d Decision, tx store.Tx, digest 
 		return h.commitDenial(ctx, d, tx, digest)
 	default:
 		h.g.unrecorded.Add(1)
-		h.g.log.ErrorContext(ctx, "a denial could not be recorded", "client", h.client.ID, "code", d.Code, "cause", err)
+		h.g.cfg.Logger.ErrorContext(ctx, "a denial could not be recorded", "client", h.client.ID, "code", d.Code, "cause", err)
 		d.ID = lineage.ID{}
 	}
 	return d, nil

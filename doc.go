@@ -26,7 +26,7 @@
 // # Failure
 //
 // Zero values deny. A decision is data, and only trouble with infrastructure is an error; no token ever comes with an
-// error. If the store, the policy or a clock fails, nothing is released, and nothing is spent unless a token is
-// released. Errors match the sentinels of this package with errors.Is and never contain a credential; types that hold
-// one redact themselves in logs.
+// error. If the store, the policy or a clock fails, nothing is released and nothing is spent. A derivation is spent only
+// with an allow, a single-use credential also with a refusal. Errors match the sentinels of this package with errors.Is
+// and never contain a credential; types that hold one redact themselves in logs.
 package tokenboundary

@@ -1,12 +1,10 @@
 package tokenboundary
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/tokenboundary/tokenboundary/store"
 )
@@ -36,8 +34,7 @@ func (g *Governor) currentFacts(ctx context.Context) (*factSet, error) {
 		}
 	}
 	f := &factSet{version: heads[0].Version}
-	dec := json.NewDecoder(bytes.NewReader(heads[0].Value))
-	if err := dec.Decode(&f.env); err != nil {
+	if err := json.Unmarshal(heads[0].Value, &f.env); err != nil {
 		return nil, unavailable("facts", err)
 	}
 	g.facts.Store(f)
@@ -60,9 +57,4 @@ func (g *Governor) firstFacts(ctx context.Context) (store.Head, error) {
 		err = errStale // another node was first
 	}
 	return store.Head{Key: envKey, Version: 1, State: "set", Value: value}, err
-}
-
-// tx returns an empty transaction of this issuer at now.
-func (g *Governor) tx(now time.Time) store.Tx {
-	return store.Tx{Issuer: g.cfg.Issuer, Time: now, Leeway: g.cfg.Lifetimes.ClockLeeway}
 }

@@ -35,7 +35,7 @@ func (g *Governor) Decide(ctx context.Context, req Request) (Decision, error) {
 		}
 		pending = &Pending{Records: h.records}
 		for _, p := range h.proofs {
-			s := h.g.spends(p)[0]
+			s := h.g.spend(p)
 			pending.Spends = append(pending.Spends, Spend{s.Key, s.Expires})
 		}
 		secret, err := g.decisionSecret(ctx)

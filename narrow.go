@@ -3,6 +3,7 @@ package tokenboundary
 import (
 	"encoding/json"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/tokenboundary/tokenboundary/lineage"
@@ -136,7 +137,7 @@ func (h *hop) enforceable(r ruling, scopes []string) error {
 	caps := h.req.Enforce
 	switch {
 	case caps&CapScopes == 0 && !slices.Equal(scopes, r.access[0].Scopes):
-		return refuse(CodeInvalidScope, "scope", "the host cannot narrow scopes; allowed: "+r.access[0].Resource)
+		return refuse(CodeInvalidScope, "scope", "the host cannot narrow scopes; allowed: "+strings.Join(r.access[0].Scopes, " "))
 	case caps&CapScopes == 0 && !h.wholeDetails(r):
 		return refuse(CodeInvalidDetails, "authorization_details", "the host cannot narrow authorization_details")
 	case caps&CapResources == 0 && !slices.Equal(h.req.Resource, lineage.Authority{Access: r.access}.Resources()):

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/tokenboundary/tokenboundary/internal/canon"
+	"github.com/tokenboundary/tokenboundary/lineage"
 )
 
 // Grant is how a token is asked for. Its text is what policies see as grant.
@@ -51,13 +52,7 @@ type TaskSpec struct {
 	Context json.RawMessage
 	// Authority is what the task may do where it spans several resources. Empty: what the request asks for by
 	// Resource and Scopes.
-	Authority []ResourceScopes
-}
-
-// ResourceScopes asks for scopes at one resource.
-type ResourceScopes struct {
-	Resource string   `json:"resource"`
-	Scopes   []string `json:"scopes"`
+	Authority []lineage.Access
 }
 
 // Caps is what a host can enforce of a decision. What it cannot turns an allow that would need it into a denial.
@@ -127,10 +122,10 @@ func (t TaskSpec) canonical() (*TaskSpec, error) {
 		if err != nil || len(scopes) == 0 {
 			return bad("task authority without scopes")
 		}
-		if slices.ContainsFunc(t.Authority[:i], func(b ResourceScopes) bool { return b.Resource == resource }) {
+		if slices.ContainsFunc(t.Authority[:i], func(b lineage.Access) bool { return b.Resource == resource }) {
 			return bad("task authority names a resource twice")
 		}
-		t.Authority[i] = ResourceScopes{resource, scopes}
+		t.Authority[i] = lineage.Access{Resource: resource, Scopes: scopes}
 	}
 	return &t, nil
 }

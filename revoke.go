@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"sync"
 	"time"
 
 	"github.com/tokenboundary/tokenboundary/internal/canon"
@@ -41,7 +42,9 @@ func (g *Governor) Revoke(ctx context.Context, by Client, r lineage.Revocation) 
 
 // change commits a verb's effect together with spending the evidence that its caller was authenticated with.
 func (g *Governor) change(ctx context.Context, by Client, tx store.Tx) error {
-	tx.Swaps = append(tx.Swaps, g.spends(by.proof)...)
+	if by.proof != nil {
+		tx.Swaps = append(tx.Swaps, g.spend(by.proof))
+	}
 	err := g.commit(ctx, tx)
 	var c *store.Conflict
 	switch {
@@ -54,7 +57,8 @@ func (g *Governor) change(ctx context.Context, by Client, tx store.Tx) error {
 }
 
 // Retire ends a token at the wish of the client it was issued to, or of an operator (RFC 7009). Retiring a task token
-// ends the task. A token that is not ours, or dead already, is no error; one issued to another client is ErrForbidden.
+// ends the task. A token that is not ours, or dead already, is no error; one issued to another client is a *DeniedError
+// (CodeUnauthorizedClient), and a caller of another kind ErrForbidden.
 func (g *Governor) Retire(ctx context.Context, by Client, raw string) error {
 	if !by.Kind.mayGet() && !by.is(KindOperator) || by.ID == "" {
 		return ErrForbidden
@@ -121,7 +125,7 @@ func (g *Governor) AwaitRevocation(ctx context.Context, after uint64) error {
 			}
 			return nil
 		}
-		tick := g.clock.Timer(feedPoll)
+		tick := g.cfg.Clock.Timer(feedPoll)
 		select {
 		case <-ctx.Done():
 			tick.Stop()
@@ -130,5 +134,29 @@ func (g *Governor) AwaitRevocation(ctx context.Context, after uint64) error {
 		case <-tick.C:
 		}
 		tick.Stop()
+	}
+}
+
+// broadcast wakes all who wait, once per call of wake.
+type broadcast struct {
+	mu sync.Mutex
+	ch chan struct{}
+}
+
+func (b *broadcast) wait() <-chan struct{} {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.ch == nil {
+		b.ch = make(chan struct{})
+	}
+	return b.ch
+}
+
+func (b *broadcast) wake() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.ch != nil {
+		close(b.ch)
+		b.ch = nil
 	}
 }

@@ -117,7 +117,7 @@ func TestTaskDeadlineAndAuthorityBoundEverythingBelow(t *testing.T) {
 func TestTaskOverSeveralResourcesIsGrantedWholeOrNotAtAll(t *testing.T) {
 	w := newWorld(t)
 	req := w.exchange("orchestrator", w.human("alice"), "")
-	req.Task = &tb.TaskSpec{Purpose: "triage", Authority: []tb.ResourceScopes{
+	req.Task = &tb.TaskSpec{Purpose: "triage", Authority: []lineage.Access{
 		{Resource: crm, Scopes: []string{"read", "write"}}, {Resource: mail, Scopes: []string{"send"}},
 	}}
 	task := w.granted(req)

@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"net/url"
 	"slices"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -71,8 +70,6 @@ type Lifetimes struct {
 // Governor is the boundary of one issuer. It is safe for concurrent use; make it with New.
 type Governor struct {
 	cfg     Config
-	clock   clock.Clock
-	log     *slog.Logger
 	facts   atomic.Pointer[factSet]
 	secret  atomic.Pointer[[]byte]
 	denials denials
@@ -112,17 +109,16 @@ func New(cfg Config) (*Governor, error) {
 	}
 	cfg.Identities = slices.Clone(cfg.Identities)
 	cfg.Store = store.Coalesce(cfg.Store)
-	g := &Governor{cfg: cfg, clock: cfg.Clock, log: cfg.Logger}
-	if g.clock == nil {
-		g.clock = clock.New()
+	if cfg.Clock == nil {
+		cfg.Clock = clock.New()
 	}
-	if g.log == nil {
-		g.log = slog.New(slog.DiscardHandler)
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	if g.cfg.DenialRate == 0 {
-		g.cfg.DenialRate = 60
+	if cfg.DenialRate == 0 {
+		cfg.DenialRate = 60
 	}
-	return g, nil
+	return &Governor{cfg: cfg}, nil
 }
 
 func (l *Lifetimes) complete() error {
@@ -149,7 +145,7 @@ func (l *Lifetimes) complete() error {
 func (g *Governor) Issuer() string { return g.cfg.Issuer }
 
 // now returns the time in the precision that records keep.
-func (g *Governor) now() time.Time { return lineage.Time(g.clock.Now()) }
+func (g *Governor) now() time.Time { return lineage.Time(g.cfg.Clock.Now()) }
 
 // latest returns the latest time that was seen: after the clock went back, what had ended stays ended.
 func (g *Governor) latest() time.Time {
@@ -161,29 +157,5 @@ func (g *Governor) latest() time.Time {
 		if g.seen.CompareAndSwap(seen, now.UnixMilli()) {
 			return now
 		}
-	}
-}
-
-// broadcast wakes all who wait, once per call of wake.
-type broadcast struct {
-	mu sync.Mutex
-	ch chan struct{}
-}
-
-func (b *broadcast) wait() <-chan struct{} {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.ch == nil {
-		b.ch = make(chan struct{})
-	}
-	return b.ch
-}
-
-func (b *broadcast) wake() {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.ch != nil {
-		close(b.ch)
-		b.ch = nil
 	}
 }

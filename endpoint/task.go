@@ -14,7 +14,7 @@ func (h *Handler) named(c *call) (tokenboundary.Client, lineage.ID, error) {
 		return by, lineage.ID{}, err
 	}
 	id, err := lineage.ParseID(c.id)
-	if err != nil || id.IsZero() {
+	if err != nil {
 		return by, id, tokenboundary.ErrNotFound
 	}
 	return by, id, nil

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"mime"
 	"net/http"
 	"slices"
@@ -18,21 +17,6 @@ import (
 
 // maxAnswer bounds an answer, in bytes.
 const maxAnswer = 1 << 20
-
-// Value returns the token itself.
-func (r Result) Value() string { return r.value }
-
-// String hides the token.
-func (r Result) String() string { return "token" }
-
-// GoString hides the token.
-func (r Result) GoString() string { return r.String() }
-
-// LogValue hides the token.
-func (r Result) LogValue() slog.Value { return slog.StringValue(r.String()) }
-
-// MarshalJSON hides the token.
-func (r Result) MarshalJSON() ([]byte, error) { return json.Marshal(r.String()) }
 
 // readAnswer returns the members of a successful answer. Any other is an *Error, with the code that the server gave.
 func readAnswer(resp *http.Response) (map[string]json.RawMessage, error) {

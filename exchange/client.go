@@ -5,7 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
+	"log/slog"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/tokenboundary/tokenboundary"
+	"github.com/tokenboundary/tokenboundary/internal/canon"
 )
 
 // Client asks a token endpoint for tokens. It is safe for concurrent use as long as its fields are left alone.
@@ -26,8 +27,6 @@ type Client struct {
 	Auth Authenticator
 	// HTTPClient sends the requests; nil means one with a timeout of 30 seconds. Its CheckRedirect is not used.
 	HTTPClient *http.Client
-	// InsecureHTTP permits plain http to any address. The caller must know that nobody else can read the network.
-	InsecureHTTP bool
 }
 
 // Authenticator adds a client's credential to a token request: to its form or to its header.
@@ -81,6 +80,21 @@ type Result struct {
 	Details []json.RawMessage
 	TaskID  string
 }
+
+// Value returns the token itself.
+func (r Result) Value() string { return r.value }
+
+// String hides the token.
+func (r Result) String() string { return "token" }
+
+// GoString hides the token.
+func (r Result) GoString() string { return r.String() }
+
+// LogValue hides the token.
+func (r Result) LogValue() slog.Value { return slog.StringValue(r.String()) }
+
+// MarshalJSON hides the token.
+func (r Result) MarshalJSON() ([]byte, error) { return json.Marshal(r.String()) }
 
 // Exchange asks for a token in exchange for Subject (RFC 8693). An answer of the server that is a refusal is an *Error.
 func (c *Client) Exchange(ctx context.Context, p Params) (Result, error) {
@@ -156,15 +170,10 @@ func (c *Client) check() error {
 		return errors.New("exchange: Client.Endpoint is not the URL of a token endpoint")
 	case c.Auth == nil:
 		return errors.New("exchange: Client.Auth is required")
-	case u.Scheme == "https", u.Scheme == "http" && (c.InsecureHTTP || loopback(u.Hostname())):
+	case u.Scheme == "https", u.Scheme == "http" && canon.Loopback(u.Hostname()):
 		return nil
 	}
 	return errors.New("exchange: Client.Endpoint must be https")
-}
-
-func loopback(host string) bool {
-	ip := net.ParseIP(host)
-	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
 func (c *Client) http() *http.Client {

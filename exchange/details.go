@@ -10,6 +10,7 @@ import (
 
 	"github.com/tokenboundary/tokenboundary"
 	"github.com/tokenboundary/tokenboundary/internal/canon"
+	"github.com/tokenboundary/tokenboundary/lineage"
 )
 
 // typeTask is the type of the authorization_details entry that asks for a task.
@@ -111,12 +112,12 @@ func parseTask(members map[string]json.RawMessage) (*tokenboundary.TaskSpec, err
 }
 
 // parseAuthority reads what a task may do: at least one resource, each with at least one scope.
-func parseAuthority(raw json.RawMessage) ([]tokenboundary.ResourceScopes, bool) {
+func parseAuthority(raw json.RawMessage) ([]lineage.Access, bool) {
 	var entries []json.RawMessage
 	if json.Unmarshal(raw, &entries) != nil || len(entries) == 0 || len(entries) > canon.MaxResources {
 		return nil, false
 	}
-	out := make([]tokenboundary.ResourceScopes, 0, len(entries))
+	out := make([]lineage.Access, 0, len(entries))
 	for _, e := range entries {
 		members, ok := object(e)
 		if !ok || len(members) != 2 {
@@ -133,7 +134,7 @@ func parseAuthority(raw json.RawMessage) ([]tokenboundary.ResourceScopes, bool) 
 		if _, err := canon.Scopes(scopes); err != nil {
 			return nil, false
 		}
-		out = append(out, tokenboundary.ResourceScopes{Resource: resource, Scopes: scopes})
+		out = append(out, lineage.Access{Resource: resource, Scopes: scopes})
 	}
 	return out, true
 }

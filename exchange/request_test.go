@@ -13,6 +13,7 @@ import (
 
 	"github.com/tokenboundary/tokenboundary"
 	"github.com/tokenboundary/tokenboundary/exchange"
+	"github.com/tokenboundary/tokenboundary/lineage"
 )
 
 const (
@@ -174,7 +175,7 @@ func TestParseTask(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, &tokenboundary.TaskSpec{
 		Purpose: "triage", ExpiresIn: 15 * time.Minute, MaxDerivations: &seven, Context: []byte(`{"a":2,"z":1}`),
-		Authority: []tokenboundary.ResourceScopes{{Resource: "https://crm.example/", Scopes: []string{"b", "a"}}},
+		Authority: []lineage.Access{{Resource: "https://crm.example/", Scopes: []string{"b", "a"}}},
 	}, req.Task)
 	require.Equal(t, `[{"amount":1.50,"b":"é<","type":"payment"},{"b":[1],"type":"other"}]`, string(req.Details))
 

@@ -3,7 +3,7 @@ package identity
 import (
 	"encoding/json"
 
-	"github.com/tokenboundary/tokenboundary/internal/front"
+	"github.com/tokenboundary/tokenboundary/internal/canon"
 	"github.com/tokenboundary/tokenboundary/lineage"
 )
 
@@ -22,10 +22,10 @@ func (c *claims) actors(ns namespace) []lineage.Party {
 			inner.fail("claim act names an actor of another issuer")
 		}
 		p.ID, p.Issuer = ns.prefix+p.ID, ns.issuer
-		if front.Name(p.ID) != nil {
+		if canon.Name(p.ID) != nil {
 			inner.fail("claim act names an unusable actor")
 		}
-		if chain = append(chain, p); len(chain) > front.MaxChain {
+		if chain = append(chain, p); len(chain) > canon.MaxChain {
 			inner.fail("claim act is nested too deeply")
 		}
 		if inner.err != nil {
@@ -55,7 +55,7 @@ func (c *claims) mayAct(ns namespace) *lineage.Party {
 			inner.fail("claim may_act has a member that is not understood")
 		}
 	}
-	if inner.has("iss") && p.Issuer == "" || front.Name(p.ID) != nil {
+	if inner.has("iss") && p.Issuer == "" || canon.Name(p.ID) != nil {
 		inner.fail("claim may_act names an unusable party")
 	}
 	c.adopt(inner.err)

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/tokenboundary/tokenboundary/internal/canon"
 	"github.com/tokenboundary/tokenboundary/internal/front"
 )
 
@@ -39,7 +40,7 @@ func (c *claims) text(name string) string {
 	switch {
 	case c.has(name) && !ok:
 		c.fail("claim " + name + " is not a string")
-	case s != "" && front.Name(s) != nil:
+	case s != "" && canon.Name(s) != nil:
 		c.fail("claim " + name + " is not usable")
 	}
 	return s
@@ -54,7 +55,7 @@ func (c *claims) texts(name string) []string {
 	var out []string
 	for _, v := range list {
 		s, ok := v.(string)
-		if !ok || front.Name(s) != nil {
+		if !ok || canon.Name(s) != nil {
 			c.fail("claim " + name + " is not a list of usable strings")
 		}
 		out = append(out, s)

@@ -13,6 +13,7 @@ import (
 	"github.com/benbjohnson/clock"
 
 	tb "github.com/tokenboundary/tokenboundary"
+	"github.com/tokenboundary/tokenboundary/internal/canon"
 	"github.com/tokenboundary/tokenboundary/internal/front"
 	"github.com/tokenboundary/tokenboundary/lineage"
 )
@@ -65,7 +66,7 @@ type ClientsConfig struct {
 // An assertion has the client id as iss and sub, the issuer as its only aud, a jti, and an exp at most five minutes
 // ahead. The jti comes back as Principal.Once. A client registered for one method cannot use another.
 func Clients(cfg ClientsConfig) (*Source, error) {
-	if front.Name(cfg.Issuer) != nil {
+	if canon.Name(cfg.Issuer) != nil {
 		return nil, fmt.Errorf("identity: ClientsConfig: %w", fieldError("Issuer is required"))
 	}
 	if err := checkLeeway(cfg.Leeway); err != nil {
@@ -77,7 +78,7 @@ func Clients(cfg ClientsConfig) (*Source, error) {
 	}
 	seen := map[string]bool{}
 	for _, a := range cfg.Clients {
-		if front.Name(a.ID) != nil || seen[a.ID] {
+		if canon.Name(a.ID) != nil || seen[a.ID] {
 			return nil, errors.New("identity: ClientsConfig: a client id is missing, unusable or not unique")
 		}
 		seen[a.ID] = true

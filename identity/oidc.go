@@ -11,6 +11,7 @@ import (
 	"github.com/benbjohnson/clock"
 
 	tb "github.com/tokenboundary/tokenboundary"
+	"github.com/tokenboundary/tokenboundary/internal/canon"
 	"github.com/tokenboundary/tokenboundary/internal/front"
 	"github.com/tokenboundary/tokenboundary/lineage"
 )
@@ -62,13 +63,13 @@ type issuer struct {
 
 func newIssuer(cfg OIDCConfig) (*issuer, error) {
 	switch {
-	case front.Name(cfg.Issuer) != nil:
+	case canon.Name(cfg.Issuer) != nil:
 		return nil, fieldError("Issuer is required")
-	case front.Name(cfg.Audience) != nil:
+	case canon.Name(cfg.Audience) != nil:
 		return nil, fieldError("Audience is required")
 	case !slices.Contains([]string{"human", "agent", "workload"}, cfg.Session):
 		return nil, fieldError(`Session must be "human", "agent" or "workload"`)
-	case cfg.SubjectPrefix != "" && front.Name(cfg.SubjectPrefix) != nil:
+	case cfg.SubjectPrefix != "" && canon.Name(cfg.SubjectPrefix) != nil:
 		return nil, fieldError("SubjectPrefix is not usable")
 	case strings.HasPrefix(cfg.SubjectPrefix, "spiffe:"):
 		return nil, fieldError("SubjectPrefix must not look like a SPIFFE ID")
@@ -147,11 +148,11 @@ func (s *issuer) principal(c *claims) tb.Principal {
 	switch {
 	case p.Party.ID == s.ns.prefix:
 		c.fail("claim sub is missing")
-	case front.Name(p.Party.ID) != nil:
+	case canon.Name(p.Party.ID) != nil:
 		c.fail("claim sub is too long")
 	case strings.HasPrefix(p.Party.ID, "spiffe://"):
 		c.fail("subject spells a SPIFFE ID")
-	case len(p.Session.AMR) > front.MaxChain:
+	case len(p.Session.AMR) > canon.MaxChain:
 		c.fail("claim amr is too long")
 	}
 	if s.subject != nil {

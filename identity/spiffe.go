@@ -10,6 +10,7 @@ import (
 	"github.com/benbjohnson/clock"
 
 	tb "github.com/tokenboundary/tokenboundary"
+	"github.com/tokenboundary/tokenboundary/internal/canon"
 	"github.com/tokenboundary/tokenboundary/internal/front"
 	"github.com/tokenboundary/tokenboundary/internal/jose"
 	"github.com/tokenboundary/tokenboundary/lineage"
@@ -58,7 +59,7 @@ func newTrustDomain(cfg SPIFFEConfig) (*trustDomain, error) {
 	switch {
 	case checkTrustDomain(cfg.TrustDomain) != nil:
 		return nil, fieldError("TrustDomain is required and must be the name of a trust domain")
-	case front.Name(cfg.Audience) != nil:
+	case canon.Name(cfg.Audience) != nil:
 		return nil, fieldError("Audience is required")
 	case cfg.Session != "workload" && cfg.Session != "agent" && cfg.Session != "human":
 		return nil, fieldError(`Session must be "human", "agent" or "workload"`)

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/tokenboundary/tokenboundary"
 	"github.com/tokenboundary/tokenboundary/internal/canon"
 	"github.com/tokenboundary/tokenboundary/internal/front"
 	"github.com/tokenboundary/tokenboundary/internal/jose"
@@ -84,6 +85,17 @@ func (k publicKey) open(raw string) ([]byte, error) {
 		return nil, ErrSignature
 	}
 	return payload, nil
+}
+
+// read returns the claims of a token that k signed.
+func (k publicKey) read(raw string) (tokenboundary.Claims, error) {
+	payload, err := k.open(raw)
+	if err != nil {
+		return tokenboundary.Claims{}, err
+	}
+	claims, err := decodeClaims(payload)
+	claims.Key = k.ID
+	return claims, err
 }
 
 // privateKey is a key that this node can sign with. What it signs with is behind a function, so that no dump of a Mint

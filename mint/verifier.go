@@ -120,14 +120,9 @@ func (v *Verifier) verify(ctx context.Context, raw string) (c tokenboundary.Clai
 	if err != nil {
 		return c, err
 	}
-	payload, err := k.open(raw)
-	if err != nil {
+	if c, err = k.read(raw); err != nil {
 		return c, err
 	}
-	if c, err = decodeClaims(payload); err != nil {
-		return c, err
-	}
-	c.Key = k.ID
 	now := v.clock.Now()
 	switch {
 	case c.Issuer != v.issuer:

@@ -27,18 +27,13 @@ func (m *Mint) Verify(ctx context.Context, raw string) (tokenboundary.Claims, er
 	if err != nil {
 		return tokenboundary.Claims{}, err
 	}
-	payload, err := k.open(raw)
-	if err != nil {
-		return tokenboundary.Claims{}, err
-	}
-	claims, err := decodeClaims(payload)
+	claims, err := k.read(raw)
 	if err != nil {
 		return tokenboundary.Claims{}, err
 	}
 	if claims.Issuer != m.issuer {
 		return tokenboundary.Claims{}, notMine("another issuer")
 	}
-	claims.Key = k.ID
 	return claims, nil
 }
 

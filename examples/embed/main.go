@@ -55,7 +55,7 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
-	rules, err := policy.Watch(ctx, *policies, policy.WatchOptions{}) // a change is in force at once
+	rules, err := policy.Watch(ctx, *policies, policy.WatchOptions{}) // a change is in force within two seconds
 	if err != nil {
 		return err
 	}

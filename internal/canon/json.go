@@ -131,8 +131,3 @@ func AppendString(out []byte, s string) ([]byte, error) {
 	}
 	return append(out, '"'), nil
 }
-
-func sortedSet(list []string) []string {
-	slices.Sort(list)
-	return slices.Compact(list)
-}

@@ -53,3 +53,8 @@ func ParseScope(param string) ([]string, error) {
 	}
 	return out, nil
 }
+
+func sortedSet(list []string) []string {
+	slices.Sort(list)
+	return slices.Compact(list)
+}

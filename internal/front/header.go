@@ -90,9 +90,3 @@ func Object(raw []byte) (map[string]json.RawMessage, error) {
 	}
 	return members, nil
 }
-
-// Name reports whether s can name something in a token: not empty, at most canon.MaxName bytes, no control characters.
-func Name(s string) error { return canon.Name(s) }
-
-// MaxChain is the most entries an actor chain may have.
-const MaxChain = canon.MaxChain

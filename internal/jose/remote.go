@@ -5,13 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"sync"
 	"time"
 
 	"github.com/benbjohnson/clock"
+
+	"github.com/tokenboundary/tokenboundary/internal/canon"
 )
 
 // The times of a Remote.
@@ -48,7 +49,7 @@ func NewRemote(rawURL string, clk clock.Clock, client *http.Client) (*Remote, er
 	if err != nil {
 		return nil, errors.New("jwks_uri: not a URL")
 	}
-	secure := u.Scheme == "https" || u.Scheme == "http" && loopback(u.Hostname())
+	secure := u.Scheme == "https" || u.Scheme == "http" && canon.Loopback(u.Hostname())
 	if !secure || u.Hostname() == "" || u.User != nil || u.Fragment != "" || u.Opaque != "" {
 		return nil, errors.New("jwks_uri: must be an https URL, or http on a loopback host, without user information or fragment")
 	}
@@ -65,11 +66,6 @@ func NewRemote(rawURL string, clk clock.Clock, client *http.Client) (*Remote, er
 		c.Timeout = fetchTimeout
 	}
 	return &Remote{url: u.String(), clk: clk, client: &c}, nil
-}
-
-func loopback(host string) bool {
-	ip := net.ParseIP(host)
-	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
 // Keys implements Source.

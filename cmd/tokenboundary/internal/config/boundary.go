@@ -59,7 +59,7 @@ func (r *reader) issuer(v value) string {
 		r.fail(v, "must be an absolute http or https URL")
 	case u.User != nil || strings.ContainsAny(s, "?#"):
 		r.fail(v, "must have neither user information nor query nor fragment")
-	case u.Scheme == "http" && !loopback(u.Hostname()):
+	case u.Scheme == "http" && !canon.Loopback(u.Hostname()):
 		r.fail(v, "must be https: plain http is for loopback hosts only")
 	case strings.HasSuffix(s, "/"):
 		r.fail(v, "must not end in a slash")
@@ -69,11 +69,6 @@ func (r *reader) issuer(v value) string {
 		}
 	}
 	return s
-}
-
-func loopback(host string) bool {
-	ip := net.ParseIP(host)
-	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
 // listen reads host:port. Port 0 lets the system choose.

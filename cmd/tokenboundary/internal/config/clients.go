@@ -197,7 +197,7 @@ func (r *reader) uri(v value) string {
 	}
 	u, err := url.Parse(s)
 	if err != nil || u.Hostname() == "" || u.User != nil || strings.Contains(s, "#") ||
-		u.Scheme != "https" && (u.Scheme != "http" || !loopback(u.Hostname())) {
+		u.Scheme != "https" && (u.Scheme != "http" || !canon.Loopback(u.Hostname())) {
 		r.fail(v, "%w", errURI)
 	}
 	return s
