@@ -2,8 +2,6 @@ package tokenboundary
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"slices"
@@ -116,45 +114,4 @@ func (g *Governor) identify(ctx context.Context, c Credential) (Principal, error
 		return p, p.check()
 	}
 	return Principal{}, fmt.Errorf("no source: %w", ErrNotMine)
-}
-
-var partyKinds = []string{"human", "agent", "workload"}
-
-// check refuses a principal that could not be recorded or compared.
-func (p Principal) check() error {
-	parties := append([]lineage.Party{p.Party}, p.Actors...)
-	if p.MayAct != nil {
-		parties = append(parties, *p.MayAct)
-	}
-	if len(parties) > canon.MaxChain+2 {
-		return errors.New("principal with too long a chain")
-	}
-	for _, x := range parties {
-		if canon.Name(x.ID) != nil || x.Issuer != "" && canon.Name(x.Issuer) != nil {
-			return errors.New("principal without a usable name")
-		}
-	}
-	s := p.Session
-	for _, name := range append([]string{s.ID, s.ACR, p.Handle}, s.AMR...) {
-		if name != "" && canon.Name(name) != nil {
-			return errors.New("principal with an unusable session")
-		}
-	}
-	if len(s.AMR) > canon.MaxChain {
-		return errors.New("principal with too many authentication methods")
-	}
-	return nil
-}
-
-// onceProof returns the single-use evidence of p, if there is any.
-func onceProof(p Principal) (*proof, error) {
-	if p.Once == "" {
-		return nil, nil
-	}
-	if p.Expires.IsZero() {
-		return nil, errors.New("single-use credential without an end")
-	}
-	digest := sha256.Sum256([]byte(canon.Key(p.Party.Issuer, p.Party.ID, p.Once)))
-	key := canon.Key("once", base64.RawURLEncoding.EncodeToString(digest[:]))
-	return &proof{key: key, issued: p.Issued, expires: p.Expires}, nil
 }

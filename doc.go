@@ -5,11 +5,12 @@
 //
 // A [Governor] is one issuer's boundary. Every path to a token runs through it, in one order:
 //
-//	Request ─ authenticate ─ ancestry ─ decide ─ narrow ─ commit ∥ sign ─ release
+//	Request ─ authenticate ─ ancestry ─ chain ─ decide ─ seal ─ commit ∥ sign ─ release
 //
 // Authentication turns credentials into principals by means of [IdentitySource]s. Ancestry looks up what the subject
-// token came from and whether all of it is still alive. [Policy] sees the verified [Facts] and answers with a
-// [Verdict]. The Governor takes the meet of the verdict with everything above it; nothing later can widen the result.
+// token came from and whether all of it is still alive; the chain is who acts for whom. [Policy] sees the verified
+// [Facts] and answers with a [Verdict]. The Governor takes the meet of the verdict with everything above it, and seals
+// it; nothing later can widen the result.
 // The decision is recorded as a [lineage.Record], whose address is the token's jti, and only when the record is
 // durable does the token leave.
 //

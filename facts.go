@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 
 	"github.com/tokenboundary/tokenboundary/store"
 )
@@ -42,19 +41,11 @@ func (g *Governor) currentFacts(ctx context.Context) (*factSet, error) {
 }
 
 func (g *Governor) firstFacts(ctx context.Context) (store.Head, error) {
-	env := g.cfg.Env
-	if env == nil {
-		env = map[string]any{}
-	}
-	value, err := json.Marshal(env)
-	if err != nil {
-		return store.Head{}, fmt.Errorf("facts: %w", err)
-	}
 	tx := g.tx(g.now())
-	tx.Swaps = []store.Swap{{Key: envKey, State: "set", Value: value}}
-	err = g.commit(ctx, tx)
+	tx.Swaps = []store.Swap{{Key: envKey, State: "set", Value: g.env}}
+	err := g.commit(ctx, tx)
 	if errors.Is(err, store.ErrConflict) {
 		err = errStale // another node was first
 	}
-	return store.Head{Key: envKey, Version: 1, State: "set", Value: value}, err
+	return store.Head{Key: envKey, Version: 1, State: "set", Value: g.env}, err
 }

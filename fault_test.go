@@ -60,6 +60,27 @@ var verbs = map[string]func(w *world, task tb.Token) (tb.Token, error){
 	"exchange without evidence to spend": func(w *world, _ tb.Token) (tb.Token, error) {
 		return w.Issue(w.ctx, w.exchange("researcher", w.human("carol"), crm, "read"))
 	},
+	"decide": func(w *world, task tb.Token) (tb.Token, error) {
+		req := w.exchange("researcher", bearer(task), crm, "read")
+		req.Client, req.Enforce = w.once("researcher", "e"), everything&^tb.CapRecord
+		d, err := w.Decide(w.ctx, req)
+		if err == nil && d.Effect != tb.Allow {
+			err = errors.New("denied: " + string(d.Code))
+		}
+		return tb.Token{}, err
+	},
+	"decide and record": func(w *world, task tb.Token) (tb.Token, error) {
+		if w.pending == nil {
+			req := w.exchange("researcher", bearer(task), crm, "read")
+			req.Client, req.Enforce = w.once("researcher", "f"), everything
+			d, err := w.Decide(w.ctx, req)
+			if err != nil {
+				return tb.Token{}, err
+			}
+			w.pending = &d
+		}
+		return tb.Token{}, w.Record(w.ctx, *w.pending, tb.HostToken{Handle: "h"}) // a host repeats this, not the decision
+	},
 	"introspect": func(w *world, task tb.Token) (tb.Token, error) {
 		s, err := w.Introspect(w.ctx, w.client("crm"), task.Value())
 		if err == nil && !s.Active {

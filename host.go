@@ -54,7 +54,8 @@ func (g *Governor) Decide(ctx context.Context, req Request) (Decision, error) {
 // Record commits an allow of Decide and binds the host's token to it. Every condition of the decision is checked again:
 // what was alive, active and unspent must still be, and the decision must be younger than a minute.
 //
-// An error means that the host must discard the token. A second Record with the same handle succeeds again; with
+// ErrUnavailable leaves open whether it was recorded: the host calls Record again with the same arguments. After any
+// other error it must discard the token. A second Record with the same handle succeeds again; with
 // another handle it is ErrConflict, as is a decision that no longer holds.
 func (g *Governor) Record(ctx context.Context, d Decision, host HostToken) error {
 	if d.Effect != Allow || d.Pending == nil || len(d.Pending.Records) == 0 || canon.Name(host.Handle) != nil {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/url"
 	"slices"
 	"sync/atomic"
@@ -70,6 +71,7 @@ type Lifetimes struct {
 // Governor is the boundary of one issuer. It is safe for concurrent use; make it with New.
 type Governor struct {
 	cfg     Config
+	env     []byte // Config.Env
 	facts   atomic.Pointer[factSet]
 	secret  atomic.Pointer[[]byte]
 	denials denials
@@ -104,10 +106,14 @@ func New(cfg Config) (*Governor, error) {
 			return nil, fmt.Errorf("tokenboundary: Config.Details[%q] cannot be used", name)
 		}
 	}
-	if _, err := json.Marshal(cfg.Env); err != nil {
+	if cfg.Env == nil {
+		cfg.Env = map[string]any{}
+	}
+	env, err := json.Marshal(cfg.Env)
+	if err != nil {
 		return nil, fmt.Errorf("tokenboundary: Config.Env is not plain data: %w", err)
 	}
-	cfg.Identities = slices.Clone(cfg.Identities)
+	cfg.Identities, cfg.Details = slices.Clone(cfg.Identities), maps.Clone(cfg.Details)
 	cfg.Store = store.Coalesce(cfg.Store)
 	if cfg.Clock == nil {
 		cfg.Clock = clock.New()
@@ -118,7 +124,7 @@ func New(cfg Config) (*Governor, error) {
 	if cfg.DenialRate == 0 {
 		cfg.DenialRate = 60
 	}
-	return &Governor{cfg: cfg}, nil
+	return &Governor{cfg: cfg, env: env}, nil
 }
 
 func (l *Lifetimes) complete() error {

@@ -29,6 +29,7 @@ type world struct {
 	clients tb.ClientMap
 	policy  func(tb.Facts) tb.Verdict
 	cfg     tb.Config
+	pending *tb.Decision // what the host has decided and not yet recorded
 	*tb.Governor
 }
 

@@ -13,14 +13,14 @@ import (
 
 // The errors of tokens. None of them contains any of the token.
 var (
-	// ErrInvalid means that a token can never be accepted here. The other errors below wrap it.
-	ErrInvalid = errors.New("mint: not an acceptable token")
+	// ErrToken means that a token can never be accepted here. The other errors below wrap it.
+	ErrToken = errors.New("mint: not an acceptable token")
 	// ErrSignature means that no key of the issuer made the signature.
-	ErrSignature = fmt.Errorf("%w: signature", ErrInvalid)
+	ErrSignature = fmt.Errorf("%w: signature", ErrToken)
 	// ErrExpired means that the token is past its exp.
-	ErrExpired = fmt.Errorf("%w: expired", ErrInvalid)
+	ErrExpired = fmt.Errorf("%w: expired", ErrToken)
 	// ErrAudience means that the token is meant for somebody else.
-	ErrAudience = fmt.Errorf("%w: audience", ErrInvalid)
+	ErrAudience = fmt.Errorf("%w: audience", ErrToken)
 )
 
 var errTooLong = fmt.Errorf("%w: the token would exceed %d bytes", tokenboundary.ErrInvalid, canon.MaxMinted)
@@ -45,14 +45,14 @@ func encodeClaims(c tokenboundary.Claims) ([]byte, error) {
 func decodeClaims(payload []byte) (tokenboundary.Claims, error) {
 	var c tokenboundary.Claims
 	if err := json.Unmarshal(payload, &c); err != nil {
-		return c, fmt.Errorf("%w: a claim is of the wrong type", ErrInvalid)
+		return c, fmt.Errorf("%w: a claim is of the wrong type", ErrToken)
 	}
 	if err := checkClaims(c); err != nil {
-		return tokenboundary.Claims{}, fmt.Errorf("%w: %w", ErrInvalid, err)
+		return tokenboundary.Claims{}, fmt.Errorf("%w: %w", ErrToken, err)
 	}
 	again, err := json.Marshal(c)
 	if err != nil || !bytes.Equal(again, payload) {
-		return tokenboundary.Claims{}, fmt.Errorf("%w: claims are not in their one form", ErrInvalid)
+		return tokenboundary.Claims{}, fmt.Errorf("%w: claims are not in their one form", ErrToken)
 	}
 	return c, nil
 }

@@ -73,13 +73,13 @@ func reason(raw string) (kid string, err error) {
 func (k publicKey) open(raw string) ([]byte, error) {
 	head, rest, _ := strings.Cut(raw, ".")
 	if head != k.header {
-		return nil, fmt.Errorf("%w: alg is not the key's", ErrInvalid)
+		return nil, fmt.Errorf("%w: alg is not the key's", ErrToken)
 	}
 	body, tail, three := strings.Cut(rest, ".")
 	payload, err1 := base64url.Strict().DecodeString(body)
 	sig, err2 := base64url.Strict().DecodeString(tail)
 	if !three || err1 != nil || err2 != nil || strings.ContainsAny(rest, "\r\n") { // the decoder skips line breaks
-		return nil, fmt.Errorf("%w: not in compact form", ErrInvalid)
+		return nil, fmt.Errorf("%w: not in compact form", ErrToken)
 	}
 	if !jose.VerifyRaw(k.Alg, k.Public, []byte(raw[:len(head)+1+len(body)]), sig) {
 		return nil, ErrSignature

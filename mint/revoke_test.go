@@ -23,7 +23,7 @@ func TestRevokedKeyIsReplacedAtOnce(t *testing.T) {
 	_, err := m.Mint(t.Context(), claims(stolen))
 	require.ErrorContains(t, err, "may not sign")
 	_, err = m.Verify(t.Context(), raw)
-	require.ErrorIs(t, err, ErrInvalid)
+	require.ErrorIs(t, err, ErrToken)
 	require.ErrorContains(t, err, "retired or revoked")
 
 	fresh := w.key(m)

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/tokenboundary/tokenboundary"
 	"github.com/tokenboundary/tokenboundary/lineage"
 	"github.com/tokenboundary/tokenboundary/store"
 )
@@ -87,7 +88,7 @@ func (m *Mint) Retire(ctx context.Context, kid string) error {
 		return next, nil
 	})
 	if err == nil && !known {
-		err = fmt.Errorf("mint: no such key: %w", ErrInvalid)
+		err = fmt.Errorf("mint: no such key: %w", tokenboundary.ErrNotFound)
 	}
 	return err
 }

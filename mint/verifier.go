@@ -97,7 +97,7 @@ func newSource(cfg VerifierConfig, clk clock.Clock) (jose.Source, error) {
 }
 
 // Verify returns the claims of a token that the issuer signed for this audience and that is valid now. Any other token
-// is ErrInvalid, and where that is the reason ErrSignature, ErrExpired or ErrAudience. If the issuer's keys cannot be
+// is ErrToken, and where that is the reason ErrSignature, ErrExpired or ErrAudience. If the issuer's keys cannot be
 // had, the error is tokenboundary.ErrUnavailable.
 func (v *Verifier) Verify(ctx context.Context, raw string) (tokenboundary.Claims, error) {
 	claims, err := v.verify(ctx, raw)
@@ -109,12 +109,12 @@ func (v *Verifier) Verify(ctx context.Context, raw string) (tokenboundary.Claims
 
 func (v *Verifier) verify(ctx context.Context, raw string) (c tokenboundary.Claims, err error) {
 	if len(raw) > canon.MaxMinted {
-		return c, fmt.Errorf("%w: too long", ErrInvalid)
+		return c, fmt.Errorf("%w: too long", ErrToken)
 	}
 	kid, ok := pinned(raw)
 	if !ok {
 		_, why := reason(raw)
-		return c, fmt.Errorf("%w: %w", ErrInvalid, why)
+		return c, fmt.Errorf("%w: %w", ErrToken, why)
 	}
 	k, err := v.key(ctx, kid)
 	if err != nil {
@@ -126,13 +126,13 @@ func (v *Verifier) verify(ctx context.Context, raw string) (c tokenboundary.Clai
 	now := v.clock.Now()
 	switch {
 	case c.Issuer != v.issuer:
-		return c, fmt.Errorf("%w: another issuer", ErrInvalid)
+		return c, fmt.Errorf("%w: another issuer", ErrToken)
 	case !slices.Contains(c.Audience, v.audience):
 		return c, ErrAudience
 	case !now.Before(time.Unix(c.ExpiresAt, 0).Add(v.leeway)):
 		return c, ErrExpired
 	case now.Add(v.leeway).Before(time.Unix(c.IssuedAt, 0)):
-		return c, fmt.Errorf("%w: issued in the future", ErrInvalid)
+		return c, fmt.Errorf("%w: issued in the future", ErrToken)
 	}
 	return c, nil
 }

@@ -67,17 +67,17 @@ func TestVerifierReasons(t *testing.T) {
 		"other audience":    {swap(`"aud":"`+resource, `"aud":"https://erp.example.com/`), ErrAudience, "audience"},
 		"longer audience":   {swap(`"aud":"`+resource, `"aud":"`+resource+`x`), ErrAudience, "audience"},
 		"shorter audience":  {swap(`"aud":"`+resource, `"aud":"`+strings.TrimSuffix(resource, "/")), ErrAudience, "audience"},
-		"no audience":       {forge(t, m, header, without(t, payload, "aud")), ErrInvalid, "aud"},
-		"no expiry":         {forge(t, m, header, without(t, payload, "exp")), ErrInvalid, "exp"},
-		"other issuer":      {swap(`"iss":"`+issuer, `"iss":"`+issuer+`/`), ErrInvalid, "another issuer"},
-		"extra member":      {swap(`"iss"`, `"cnf":{},"iss"`), ErrInvalid, "one form"},
-		"typ JWT":           {head("at+jwt", "JWT"), ErrInvalid, "typ"},
-		"other alg":         {head("ES256", "PS256"), ErrInvalid, "alg"},
-		"kid not a key":     {head(w.key(m), "x"), ErrInvalid, "no key id"},
+		"no audience":       {forge(t, m, header, without(t, payload, "aud")), ErrToken, "aud"},
+		"no expiry":         {forge(t, m, header, without(t, payload, "exp")), ErrToken, "exp"},
+		"other issuer":      {swap(`"iss":"`+issuer, `"iss":"`+issuer+`/`), ErrToken, "another issuer"},
+		"extra member":      {swap(`"iss"`, `"cnf":{},"iss"`), ErrToken, "one form"},
+		"typ JWT":           {head("at+jwt", "JWT"), ErrToken, "typ"},
+		"other alg":         {head("ES256", "PS256"), ErrToken, "alg"},
+		"kid not a key":     {head(w.key(m), "x"), ErrToken, "no key id"},
 		"of another set":    {foreign.token(foreign.open()), ErrSignature, "unknown key"},
 		"another signature": {good[:len(good)-8] + "AAAAAAAA", ErrSignature, "signature"},
-		"no token":          {"opaque", ErrInvalid, "segments"},
-		"too long":          {strings.Repeat("a", canon.MaxMinted+1), ErrInvalid, "too long"},
+		"no token":          {"opaque", ErrToken, "segments"},
+		"too long":          {strings.Repeat("a", canon.MaxMinted+1), ErrToken, "too long"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, err := v.Verify(t.Context(), c.raw)
@@ -86,7 +86,7 @@ func TestVerifierReasons(t *testing.T) {
 				return
 			}
 			require.ErrorIs(t, err, c.is)
-			require.ErrorIs(t, err, ErrInvalid, "the general error covers it")
+			require.ErrorIs(t, err, ErrToken, "the general error covers it")
 			require.ErrorContains(t, err, c.want)
 			require.Zero(t, got)
 			for _, other := range []error{ErrAudience, ErrSignature, ErrExpired} {
@@ -111,7 +111,7 @@ func TestVerifierAndTime(t *testing.T) {
 			is error
 		}{
 			{issued.Add(-leeway), nil},
-			{issued.Add(-leeway - time.Nanosecond), ErrInvalid},
+			{issued.Add(-leeway - time.Nanosecond), ErrToken},
 			{expires.Add(leeway - time.Nanosecond), nil},
 			{expires.Add(leeway), ErrExpired},
 			{expires.Add(1000 * time.Hour), ErrExpired},
@@ -217,7 +217,7 @@ func TestVerifierFollowsItsSource(t *testing.T) {
 	w.clock.Add(keysKept - keysFresh)
 	err = verify(raw)
 	require.ErrorIs(t, err, tokenboundary.ErrUnavailable)
-	require.NotErrorIs(t, err, ErrInvalid)
+	require.NotErrorIs(t, err, ErrToken)
 	down.Store(false)
 	w.clock.Add(keysRetry)
 	require.NoError(t, verify(raw))

@@ -10,7 +10,7 @@ import (
 
 // Verify implements tokenboundary.Minter. What is no acceptable JWS, names no key of this issuer, or is signed for
 // another issuer, is tokenboundary.ErrNotMine. A token that names a key of ours and is not what we would have made is
-// ErrInvalid, and ErrSignature where only the signature is wrong.
+// ErrToken, and ErrSignature where only the signature is wrong.
 //
 // While the store fails, it goes on with what it knew for one minute; after that the error is
 // tokenboundary.ErrUnavailable. Revocation of the token is not its business, that of the key is: a node sees it within
@@ -43,7 +43,7 @@ func (m *Mint) refusal(raw string) error {
 	if m.snap.Load().ring.find(kid) == nil {
 		return fmt.Errorf("mint: %w: %w", tokenboundary.ErrNotMine, why)
 	}
-	return fmt.Errorf("%w: %w", ErrInvalid, why)
+	return fmt.Errorf("%w: %w", ErrToken, why)
 }
 
 func notMine(why string) error { return fmt.Errorf("mint: %w: %s", tokenboundary.ErrNotMine, why) }
@@ -68,7 +68,7 @@ func (m *Mint) verifier(ctx context.Context, kid string) (publicKey, error) {
 	case !known:
 		return publicKey{}, notMine("unknown key")
 	case !trusted:
-		return publicKey{}, fmt.Errorf("%w: its key was retired or revoked", ErrInvalid)
+		return publicKey{}, fmt.Errorf("%w: its key was retired or revoked", ErrToken)
 	}
 	return k, nil
 }

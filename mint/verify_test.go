@@ -43,7 +43,7 @@ func TestHostileHeaders(t *testing.T) {
 	stolen, err := thief.compact(segments[0], []byte(payload))
 	require.NoError(t, err)
 	unsigned := base64url.EncodeToString([]byte(strings.Replace(header, "ES256", "none", 1)))
-	notMine, invalid, signature := tokenboundary.ErrNotMine, ErrInvalid, ErrSignature
+	notMine, invalid, signature := tokenboundary.ErrNotMine, ErrToken, ErrSignature
 	for name, c := range map[string]struct {
 		raw  string
 		is   error // nil: accepted
@@ -91,7 +91,7 @@ func TestHostileHeaders(t *testing.T) {
 			}
 			require.ErrorIs(t, err, c.is)
 			require.ErrorContains(t, err, c.want)
-			require.Equal(t, c.is == notMine, !errorIs(err, ErrInvalid), "one family")
+			require.Equal(t, c.is == notMine, !errorIs(err, ErrToken), "one family")
 			require.Zero(t, got)
 		})
 	}
@@ -147,7 +147,7 @@ func TestHostileClaims(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			require.Contains(t, payload, e.old, "the edit applies")
 			got, err := m.Verify(t.Context(), forge(t, m, header, strings.Replace(payload, e.old, e.new, 1)))
-			require.ErrorIs(t, err, ErrInvalid)
+			require.ErrorIs(t, err, ErrToken)
 			require.ErrorContains(t, err, e.want)
 			require.Zero(t, got)
 			require.NotContains(t, err.Error(), "mallory")
@@ -156,11 +156,11 @@ func TestHostileClaims(t *testing.T) {
 	t.Run("missing", func(t *testing.T) {
 		for _, name := range []string{"sub", "aud", "exp", "iat", "jti", "client_id", "txn"} {
 			_, err := m.Verify(t.Context(), forge(t, m, header, without(t, payload, name)))
-			require.ErrorIs(t, err, ErrInvalid)
+			require.ErrorIs(t, err, ErrToken)
 			require.ErrorContains(t, err, "missing or impossible: "+name)
 		}
 		_, err := m.Verify(t.Context(), forge(t, m, header, `{}`))
-		require.ErrorIs(t, err, ErrInvalid)
+		require.ErrorIs(t, err, ErrToken)
 		_, err = m.Verify(t.Context(), forge(t, m, header, payload))
 		require.NoError(t, err, "positive control")
 	})
