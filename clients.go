@@ -37,9 +37,8 @@ type Client struct {
 	Actors []string
 	// Resource is the resource that a client of kind resource is.
 	Resource string
-	// Groups are the groups of an operator; Person is whom its approvals stand for.
+	// Groups are the groups it belongs to; policies see them.
 	Groups []string
-	Person string
 
 	proof *proof
 }

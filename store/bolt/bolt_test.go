@@ -1,7 +1,6 @@
 package bolt_test
 
 import (
-	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
@@ -120,11 +119,5 @@ func TestClosedStoreFails(t *testing.T) {
 	}
 	for _, err := range s.Scan(t.Context(), "i", lineage.Selector{}, lineage.ID{}) {
 		require.ErrorContains(t, err, "the store is closed")
-	}
-}
-
-func BenchmarkRevokeTask(b *testing.B) {
-	for _, n := range []int{10, 100_000} {
-		b.Run(fmt.Sprint("derived=", n), func(b *testing.B) { storetest.BenchmarkRevokeTask(b, openNew(b), n) })
 	}
 }

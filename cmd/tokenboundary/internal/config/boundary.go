@@ -129,11 +129,11 @@ func (r *reader) lifetimes(v value, c *Config) {
 		"access_token": into(&l.AccessToken, positive),
 		"task":         into(&l.Task, positive),
 		"clock_leeway": into(&l.ClockLeeway, func(v value) time.Duration {
-			d := positive(v)
+			d := r.duration(v, 0)
 			if d > maxLeeway {
 				r.fail(v, "must be at most %s", maxLeeway)
 			}
-			return d
+			return max(d, time.Millisecond) // the precision of records; zero would mean the default
 		}),
 		"refresh_token": refresh(time.Second),
 		"refresh_grace": refresh(0),

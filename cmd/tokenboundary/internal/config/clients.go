@@ -64,9 +64,12 @@ func (r *reader) client(v value, c *Config) {
 		"actors":      func(v value) { r.names(&cl.Actors)(v); r.actors(v, cl.Actors) },
 		"resource":    into(&cl.Resource, r.resource),
 		"groups":      r.names(&cl.Groups),
-		"person":      into(&cl.Person, r.name),
-		"auth":        func(v value) { r.auth(v, &cl.Auth) },
-		"dpop":        r.dpop,
+		"person": func(v value) {
+			r.name(v)
+			r.warn(v, "approvals are not built yet")
+		},
+		"auth": func(v value) { r.auth(v, &cl.Auth) },
+		"dpop": r.dpop,
 	}, "id", "kind", "auth")
 	if slices.ContainsFunc(c.Clients, func(o Client) bool { return o.ID == cl.ID }) {
 		r.fail(found["id"], "another client has this id")
@@ -94,7 +97,7 @@ func (r *reader) fits(found map[string]value, v value, cl Client) {
 		only("agent, workload or human-app", "grants", "connections", "actors")
 	}
 	if cl.Kind != tokenboundary.KindOperator {
-		only("operator", "groups", "person")
+		only("operator", "person")
 	}
 	if _, ok := found["resource"]; cl.Kind != tokenboundary.KindResource {
 		only("resource", "resource")

@@ -83,7 +83,7 @@ func TestEveryKeyIsRead(t *testing.T) {
 	require.Equal(t, tokenboundary.Lifetimes{AccessToken: 4 * time.Minute, Task: 2 * time.Hour, ClockLeeway: 3 * time.Second}, c.Lifetimes)
 	require.Equal(t, map[string]any{"tenant_frozen": false, "limit": int64(3), "ratio": 0.5, "regions": []any{"eu", "us"},
 		"nested": map[string]any{"a": "b"}}, c.Env)
-	require.Empty(t, c.Warnings)
+	require.Equal(t, []string{filepath.Join(dir, "boundary.yaml") + ":27: clients[2].person: approvals are not built yet"}, c.Warnings)
 
 	require.Len(t, c.Trust, 3)
 	for i := range c.Trust {
@@ -104,7 +104,7 @@ func TestEveryKeyIsRead(t *testing.T) {
 	require.Equal(t, config.Auth{Assertion: &config.Keys{File: in("keys.json")}}, c.Clients[0].Auth)
 	require.Equal(t, tokenboundary.Client{ID: "crm", Kind: tokenboundary.KindResource, Resource: "https://crm.example.com/"}, c.Clients[1].Client)
 	require.Equal(t, config.Auth{Secret: secret}, c.Clients[1].Auth)
-	require.Equal(t, tokenboundary.Client{ID: "ops", Kind: tokenboundary.KindOperator, Groups: []string{"support-leads"}, Person: "alice@example.com"}, c.Clients[2].Client)
+	require.Equal(t, tokenboundary.Client{ID: "ops", Kind: tokenboundary.KindOperator, Groups: []string{"support-leads"}}, c.Clients[2].Client)
 }
 
 func TestWhatMayBeLeftOut(t *testing.T) {
@@ -131,6 +131,7 @@ func TestWhatIsNotBuiltYetWarns(t *testing.T) {
 		file + ":6: lifetimes.refresh_token: refresh tokens are not issued yet",
 		file + ":6: lifetimes.refresh_grace: refresh tokens are not issued yet",
 		file + ":15: clients[0].grants[2]: refresh_token cannot be used yet",
+		file + ":27: clients[2].person: approvals are not built yet",
 	}, c.Warnings)
 	require.Len(t, c.Clients[0].Grants, 2, "what cannot be used is not granted")
 }

@@ -108,7 +108,7 @@ var mistakes = []struct{ old, new, want string }{
 	{"    kind: resource\n", "    kind: resource\n    grants: [client_credentials]\n", "22: clients[1].grants: only a client of kind agent, workload or human-app has it"},
 	{"    kind: resource\n", "    kind: resource\n    connections: [c]\n", "22: clients[1].connections: only a client of kind agent, workload or human-app has it"},
 	{"    kind: resource\n", "    kind: resource\n    actors: [a]\n", "22: clients[1].actors: only a client of kind agent, workload or human-app has it"},
-	{"    kind: resource\n", "    kind: resource\n    groups: [g]\n", "22: clients[1].groups: only a client of kind operator has it"},
+	{"    kind: resource\n", "    kind: resource\n    person: p\n", "22: clients[1].person: only a client of kind operator has it"},
 	{"    kind: operator\n", "    kind: operator\n    resource: https://a/\n", "26: clients[2].resource: only a client of kind resource has it"},
 	{"    kind: agent\n", "    kind: agent\n    person: a\n", "15: clients[0].person: only a client of kind operator has it"},
 	{"    resource: HTTPS://CRM.example.com:443/\n", "", "20: clients[1].resource: is required for a client of kind resource"},
