@@ -57,9 +57,11 @@ func (h *hop) unblocked(ctx context.Context) error {
 	return nil
 }
 
-// dead says how a mark on something of this request is answered.
+// dead says how a mark on something of this request is answered: a block by the code of what is blocked, a cut as a token
+// that is not acceptable.
 func (h *hop) dead(m lineage.Mark, since time.Time) error {
-	cut := m.Before.Add(-h.g.cfg.Lifetimes.ClockLeeway)
+	// Evidence tells its age in seconds.
+	cut := m.Before.Add(-h.g.cfg.Lifetimes.ClockLeeway).Truncate(time.Second)
 	if !m.Cut && !m.Blocked && !since.Before(cut) && h.now.Before(m.Before) {
 		// It was cut a moment ago, clocks may differ, and nothing could tell the new from the old.
 		return &UnavailableError{m.Before.Sub(h.now) + time.Second, errors.New("just revoked: " + m.Selector.Kind)}
@@ -70,11 +72,16 @@ func (h *hop) dead(m lineage.Mark, since time.Time) error {
 	why := "revoked: " + m.Selector.Kind
 	switch m.Selector.Kind {
 	case lineage.SelectClient:
-		if m.Selector.Value == h.client.ID {
+		if m.Blocked && m.Selector.Value == h.client.ID {
 			return refuse(CodeUnauthorizedClient, "client_id", why)
 		}
 	case lineage.SelectConnection, lineage.SelectPath:
-		return refuse(CodeInvalidTarget, "resource", why)
+		if m.Blocked {
+			return refuse(CodeInvalidTarget, "resource", why)
+		}
+	}
+	if h.req.Grant != Exchange {
+		return refuse(CodeInvalidRequest, "client_assertion", why)
 	}
 	return refuse(CodeInvalidRequest, "subject_token", why)
 }
@@ -181,11 +188,15 @@ func (h *hop) release(ctx context.Context) (Token, error) {
 
 func (h *hop) token(r lineage.Record, raw string) Token {
 	t := Token{
-		value: raw, ID: r.ID(), Client: r.Body.Client, ExpiresIn: time.Duration(r.ExpiresAt.Unix()-r.IssuedAt.Unix()) * time.Second,
+		value: raw, ID: r.ID(), Client: r.Body.Client,
+		IssuedAt: r.IssuedAt.Truncate(time.Second), ExpiresIn: time.Duration(r.ExpiresAt.Unix()-r.IssuedAt.Unix()) * time.Second,
 		Audience: r.Body.Audience, Details: r.Body.Granted.Details, TaskID: r.TaskID(),
 	}
 	if len(r.Body.Granted.Access) > 0 {
 		t.Scopes = r.Body.Granted.Access[0].Scopes
+	}
+	if h.task != nil {
+		t.Task = r.Body.Task
 	}
 	return t
 }

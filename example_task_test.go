@@ -121,10 +121,10 @@ func ExampleGovernor_Revoke() {
 		log.Fatal(err)
 	}
 	entry, err := g.Revoke(ctx, operator, lineage.Revocation{Selector: selector, Reason: "vendor incident"})
-	fmt.Println(entry.Seq, entry.Selector, err)
+	fmt.Println(entry.Selector, err)
 	state, err := g.Introspect(ctx, operator, tok.Value())
 	fmt.Println(state.Active, err)
 	// Output:
-	// 1 connection:crm <nil>
+	// connection:crm <nil>
 	// false <nil>
 }

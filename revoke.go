@@ -28,6 +28,10 @@ func (g *Governor) Revoke(ctx context.Context, by Client, r lineage.Revocation) 
 	if r.Action == lineage.Suspend || r.Action == lineage.Resume || len(r.Reason) > canon.MaxName || r.Check() != nil {
 		return lineage.Revocation{}, fmt.Errorf("%w: revocation", ErrInvalid)
 	}
+	base, err := g.epoch(ctx)
+	if err != nil {
+		return lineage.Revocation{}, err
+	}
 	r.Seq, r.At, r.By = 0, g.now(), by.ID
 	tx := g.tx(r.At)
 	tx.Revocations = []lineage.Revocation{r}
@@ -35,7 +39,7 @@ func (g *Governor) Revoke(ctx context.Context, by Client, r lineage.Revocation) 
 		return lineage.Revocation{}, err
 	}
 	if marks, err := g.cfg.Store.Revoked(ctx, g.cfg.Issuer, []lineage.Selector{r.Selector}); err == nil && len(marks) == 1 {
-		r.Seq, r.Before = marks[0].Seq, marks[0].Before
+		r.Seq, r.Before = base+marks[0].Seq, marks[0].Before
 	}
 	return r, nil
 }
@@ -89,25 +93,28 @@ func (g *Governor) Retire(ctx context.Context, by Client, raw string) error {
 	return g.change(ctx, by, tx)
 }
 
-// Revocations yields the entries of the revocation feed behind after, in commit order, and ends with the last one. A
-// position that is not in the feed yields ErrGone. By must be a resource, which gets no reasons, or an operator.
+// Revocations yields the entries of the revocation feed behind after, in commit order, and ends with the last one. Zero
+// is before the first. Sequence numbers rise by one; where they begin differs from store to store, so that a position
+// that is not in this feed, or of a store that this one replaced, yields ErrGone. By must be a resource, which gets no reasons, or an operator.
 func (g *Governor) Revocations(ctx context.Context, by Client, after uint64) iter.Seq2[lineage.Revocation, error] {
 	return func(yield func(lineage.Revocation, error) bool) {
 		if err := g.reads(by, KindResource, KindOperator); err != nil {
 			yield(lineage.Revocation{}, err)
 			return
 		}
-		for r, err := range g.cfg.Store.Feed(ctx, g.cfg.Issuer, after) {
+		from, base, err := g.place(ctx, after)
+		if err != nil {
+			yield(lineage.Revocation{}, err)
+			return
+		}
+		for r, err := range g.cfg.Store.Feed(ctx, g.cfg.Issuer, from) {
 			switch {
 			case errors.Is(err, store.ErrGone):
 				err = ErrGone
 			case err != nil:
 				err = unavailable("store", err)
 			}
-			if by.Kind != KindOperator {
-				r.Reason, r.By = "", ""
-			}
-			if !yield(r, err) || err != nil {
+			if !yield(entryOf(r, base, by), err) || err != nil {
 				return
 			}
 		}
@@ -117,9 +124,16 @@ func (g *Governor) Revocations(ctx context.Context, by Client, after uint64) ite
 // AwaitRevocation returns when the feed has entries behind after: at once where it has them already or this Governor
 // writes one, and within a second of another node's. It returns the context's error when that ends first.
 func (g *Governor) AwaitRevocation(ctx context.Context, after uint64) error {
+	from, _, err := g.place(ctx, after)
+	if errors.Is(err, ErrGone) {
+		return nil // and Revocations says so
+	}
+	if err != nil {
+		return err
+	}
 	for {
 		changed := g.signal.wait() // before looking, so that nothing written in between is missed
-		for _, err := range g.cfg.Store.Feed(ctx, g.cfg.Issuer, after) {
+		for _, err := range g.cfg.Store.Feed(ctx, g.cfg.Issuer, from) {
 			if err != nil && !errors.Is(err, store.ErrGone) {
 				return unavailable("store", err)
 			}

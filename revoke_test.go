@@ -8,6 +8,7 @@ import (
 
 	tb "github.com/tokenboundary/tokenboundary"
 	"github.com/tokenboundary/tokenboundary/lineage"
+	"github.com/tokenboundary/tokenboundary/store/memory"
 )
 
 func (w *world) revoke(sel string, action lineage.Action) {
@@ -124,17 +125,52 @@ func TestRevocationIsForOperatorsAndReasonsStayInside(t *testing.T) {
 		require.Empty(t, r.Reason+r.By)
 		require.Equal(t, sel, r.Selector)
 	}
+	var first uint64
 	for r, err := range w.Revocations(w.ctx, ops, 0) {
 		require.NoError(t, err)
 		require.Equal(t, "test", r.Reason)
+		first = r.Seq
 	}
-	for _, err := range w.Revocations(w.ctx, ops, 7) {
-		require.ErrorIs(t, err, tb.ErrGone)
+	for _, after := range []uint64{1, first - 2, first + 1} {
+		gone := false
+		for _, err := range w.Revocations(w.ctx, ops, after) {
+			require.ErrorIs(t, err, tb.ErrGone)
+			gone = true
+		}
+		require.True(t, gone, "after %d", after-first)
 	}
 	again, err := w.Revoke(w.ctx, ops, lineage.Revocation{Selector: sel})
 	require.NoError(t, err)
-	require.EqualValues(t, 2, again.Seq)
+	require.Equal(t, first+1, again.Seq)
 	require.Equal(t, w.clock.Now().Add(5*time.Second), again.Before)
 	_, err = w.Revoke(w.ctx, ops, lineage.Revocation{Selector: lineage.Selector{Kind: "key", Value: "k"}, Action: lineage.Block})
 	require.ErrorIs(t, err, tb.ErrInvalid, "what never comes back cannot be blocked")
+}
+
+func TestAPositionInAStoreIsNoneInTheOneThatReplacedIt(t *testing.T) {
+	w := newWorld(t)
+	last := func() (seq uint64) {
+		for r, err := range w.Revocations(w.ctx, ops, 0) {
+			require.NoError(t, err)
+			seq = r.Seq
+		}
+		return seq
+	}
+	w.revoke("client:tool", lineage.Cut)
+	w.revoke("client:tool", lineage.Cut)
+	before := last()
+	w.restart()
+	require.Equal(t, before, last(), "a restart on the same store goes on")
+
+	w.clock.Add(time.Second)
+	w.store = memory.New()
+	w.restart()
+	for range 5 {
+		w.revoke("client:tool", lineage.Cut)
+	}
+	require.Greater(t, last(), before)
+	for _, err := range w.Revocations(w.ctx, ops, before) {
+		require.ErrorIs(t, err, tb.ErrGone, "what the new store has is not what the reader has missed")
+	}
+	require.NoError(t, w.AwaitRevocation(w.ctx, before), "and the wait ends at once")
 }

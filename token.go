@@ -128,11 +128,14 @@ type Token struct {
 
 	ID        lineage.ID
 	Client    string // the client it was issued to
+	IssuedAt  time.Time
 	ExpiresIn time.Duration
 	Scopes    []string
 	Audience  []string
 	Details   []json.RawMessage
 	TaskID    lineage.ID // zero where the token belongs to no task
+	// Task is the terms of a task that was started with the token, as they were granted; nil otherwise.
+	Task *lineage.Task
 }
 
 // Value returns the token itself.

@@ -181,6 +181,11 @@ func TestRevocationsBySelector(t *testing.T) {
 	s.claims(s.token("support-bot"))
 }
 
+// seq returns the place of a feed entry; where a feed begins is the store's.
+func seq(entry any) uint64 { return uint64(entry.(map[string]any)["seq"].(float64)) }
+
+func feedAfter(seq uint64) string { return "/revocations?after=" + strconv.FormatUint(seq, 10) }
+
 func TestFeed(t *testing.T) {
 	s := newServer(t)
 	require.JSONEq(t, `{"entries":[]}`, s.ok(s.get("ops", "/revocations")).raw)
@@ -190,21 +195,23 @@ func TestFeed(t *testing.T) {
 	entries := s.ok(s.get("ops", "/revocations?after=0")).body["entries"].([]any)
 	require.Len(t, entries, 2)
 	first := entries[0].(map[string]any)
-	require.Equal(t, float64(1), first["seq"])
+	at := seq(first)
 	require.Equal(t, "left", first["reason"])
 	require.Equal(t, "ops", first["by"])
 	require.Contains(t, first, "before")
 	require.Equal(t, "block", entries[1].(map[string]any)["action"])
 
-	entries = s.ok(s.get("crm", "/revocations?after=1&wait=30s")).body["entries"].([]any)
+	entries = s.ok(s.get("crm", feedAfter(at)+"&wait=30s")).body["entries"].([]any)
 	require.Len(t, entries, 1)
 	second := entries[0].(map[string]any)
-	require.Equal(t, float64(2), second["seq"])
+	require.Equal(t, at+1, seq(second))
 	require.NotContains(t, second, "by")
 	require.NotContains(t, second, "reason")
 
-	s.refused(s.get("ops", "/revocations?after=3"), 410, "invalid_request", "feed")
-	s.refused(s.get("ops", "/revocations?after=3&wait=1s"), 410, "invalid_request", "feed")
+	for _, gone := range []uint64{1, at - 2, at + 2} { // of another store, or beyond the newest
+		s.refused(s.get("ops", feedAfter(gone)), 410, "invalid_request", "feed")
+		s.refused(s.get("ops", feedAfter(gone)+"&wait=1s"), 410, "invalid_request", "feed")
+	}
 	s.refused(s.get("support-bot", "/revocations"), 403, "unauthorized_client", "")
 	s.refused(s.get("", "/revocations"), 401, "invalid_client", "")
 	for _, query := range []string{"after=-1", "after=x", "after=1&after=2", "after=1.5", "wait=30", "wait=-1s", "wait=x", "wait=1s&wait=1s", "after=%zz",
@@ -249,11 +256,12 @@ func TestFeedWaits(t *testing.T) {
 	out := s.poll("crm", "/revocations?after=0&wait=60s")
 	s.ok(s.cut("ops", `{"selector":"subject:alice"}`))
 	a, _ = s.until(out)
-	require.Len(t, s.ok(a).body["entries"], 1)
+	entries := s.ok(a).body["entries"].([]any)
+	require.Len(t, entries, 1)
 
 	// However long the client asks to wait, it is not more than a minute.
 	start := s.clock.Now()
-	a, _ = s.until(s.poll("crm", "/revocations?after=1&wait=8760h"))
+	a, _ = s.until(s.poll("crm", feedAfter(seq(entries[0]))+"&wait=8760h"))
 	require.JSONEq(t, `{"entries":[]}`, s.ok(a).raw)
 	require.GreaterOrEqual(t, s.clock.Since(start), time.Minute)
 }
@@ -279,8 +287,8 @@ func TestFeedIsServedInParts(t *testing.T) {
 	require.NoError(t, s.store.Commit(t.Context(), []store.Tx{tx})[0])
 	entries := s.ok(s.get("crm", "/revocations")).body["entries"].([]any)
 	require.Len(t, entries, 1000)
-	require.Equal(t, float64(1000), entries[999].(map[string]any)["seq"])
-	require.Len(t, s.ok(s.get("crm", "/revocations?after=1000")).body["entries"], 1)
+	require.Equal(t, seq(entries[0])+999, seq(entries[999]))
+	require.Len(t, s.ok(s.get("crm", feedAfter(seq(entries[999])))).body["entries"], 1)
 }
 
 func TestTreeIsWholeOrSaysNot(t *testing.T) {

@@ -40,6 +40,8 @@ func formCredential(r *http.Request, f exchange.Form, malformed error) (tokenbou
 		return none, unauthenticated("client_secret_post is not supported")
 	case !asserted:
 		return none, unauthenticated("client authentication is required")
+	case malformed != nil && (!f.Has("client_assertion_type") || !f.Has("client_assertion")):
+		return none, malformed // it may be there, and twice
 	case f.Get("client_assertion_type") != exchange.AssertionType || !f.Has("client_assertion"):
 		return none, unauthenticated("client_assertion_type is not supported")
 	}

@@ -61,7 +61,8 @@ func TestTaskOverTheWire(t *testing.T) {
 	require.NotEmpty(t, id)
 	granted, err := json.Marshal(a.body["authorization_details"])
 	require.NoError(t, err)
-	require.JSONEq(t, `[{"type":"task","purpose":"triage","task_id":"`+id+`"},{"type":"payment","amount":1}]`, string(granted))
+	require.JSONEq(t, `[{"type":"task","purpose":"triage","task_id":"`+id+`","expires_in":900,"max_derivations":1,"context":{"ticket":7},
+		"authority":[{"resource":"https://crm.example/","scopes":["cases:read"]}]},{"type":"payment","amount":1}]`, string(granted))
 
 	task := s.ok(s.get("support-bot", "/tasks/"+id)).body
 	require.Equal(t, map[string]any{
@@ -151,7 +152,7 @@ func TestAuthenticationComesFirst(t *testing.T) {
 	s.refused(s.do("", "POST", "/token", formType, scopes+assertion+s.assertion()), 400, "invalid_request", "scope must not repeat")
 	s.refused(s.do("", "POST", "/token", formType, scopes+assertion+"x.y.z"), 401, "invalid_client", "")
 	one := s.assertion()
-	s.refused(s.do("", "POST", "/token", formType, "grant_type=client_credentials"+assertion+one+"&client_assertion="+one), 401, "invalid_client", "")
+	s.refused(s.do("", "POST", "/token", formType, "grant_type=client_credentials"+assertion+one+"&client_assertion="+one), 400, "invalid_request", "client_assertion must not repeat")
 	s.ok(s.do("", "POST", "/token", formType, "grant_type=client_credentials"+assertion+one))
 }
 

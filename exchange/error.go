@@ -132,6 +132,9 @@ func refusal(d tokenboundary.Decision) *Error {
 	}
 	if d.Parameter != "" {
 		e.Description = about(d.Parameter, "was refused")
+		if d.Parameter == "resource" {
+			e.Description = "resource or audience was refused" // both name targets, and the Governor knows them as one
+		}
 	}
 	return e
 }

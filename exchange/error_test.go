@@ -31,7 +31,7 @@ func TestAsError(t *testing.T) {
 		body       string
 		retryAfter string
 	}{
-		{"denied", denied(tokenboundary.CodeInvalidTarget, "resource"), 400, `{"error":"invalid_target","error_description":"resource was refused"}`, ""},
+		{"denied", denied(tokenboundary.CodeInvalidTarget, "resource"), 400, `{"error":"invalid_target","error_description":"resource or audience was refused"}`, ""},
 		{"denied, wrapped", fmt.Errorf("x: %w", denied(tokenboundary.CodeInvalidScope, "scope")), 400,
 			`{"error":"invalid_scope","error_description":"scope was refused"}`, ""},
 		{"denied without a parameter", denied(tokenboundary.CodeInvalidGrant, ""), 400, `{"error":"invalid_grant","error_description":"refused"}`, ""},

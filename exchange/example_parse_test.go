@@ -48,7 +48,7 @@ func ExampleAsError() {
 	w := httptest.NewRecorder()
 	exchange.AsError(err).Write(w)
 	fmt.Println(w.Code, w.Body)
-	// Output: 400 {"error":"invalid_target","error_description":"resource was refused"}
+	// Output: 400 {"error":"invalid_target","error_description":"resource or audience was refused"}
 }
 
 // The client of the token endpoint refuses an answer that is more than it asked for.

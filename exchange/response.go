@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/tokenboundary/tokenboundary"
+	"github.com/tokenboundary/tokenboundary/lineage"
 )
 
 // Response returns the JSON of a successful answer to req (RFC 6749, section 5.1; RFC 8693, section 2.2.1), with
@@ -17,10 +18,8 @@ func Response(req tokenboundary.Request, tok tokenboundary.Token) ([]byte, error
 		return nil, errors.New("exchange: not a released token")
 	}
 	details := tok.Details
-	if req.Task != nil {
-		entry, err := json.Marshal(map[string]string{
-			"type": typeTask, "purpose": req.Task.Purpose, "task_id": tok.TaskID.String(),
-		})
+	if tok.Task != nil {
+		entry, err := taskEntry(tok)
 		if err != nil {
 			return nil, err
 		}
@@ -42,4 +41,25 @@ func Response(req tokenboundary.Request, tok tokenboundary.Token) ([]byte, error
 		out.Issued = tokenboundary.TypeAccessToken
 	}
 	return json.Marshal(out)
+}
+
+// taskEntry returns the authorization_details entry of a task that was started, as it was granted (RFC 9396, section 7).
+func taskEntry(tok tokenboundary.Token) (json.RawMessage, error) {
+	t := tok.Task
+	entry := struct {
+		Type           string           `json:"type"`
+		TaskID         string           `json:"task_id"`
+		Purpose        string           `json:"purpose"`
+		ExpiresIn      int64            `json:"expires_in,omitempty"`
+		MaxDerivations uint64           `json:"max_derivations"`
+		Context        json.RawMessage  `json:"context,omitempty"`
+		Authority      []lineage.Access `json:"authority,omitempty"`
+	}{
+		Type: typeTask, TaskID: tok.TaskID.String(), Purpose: t.Purpose, MaxDerivations: t.Budget, Context: t.Context,
+		ExpiresIn: int64(t.Deadline.Sub(tok.IssuedAt) / time.Second),
+	}
+	if t.Authority != nil {
+		entry.Authority = t.Authority.Access
+	}
+	return json.Marshal(entry)
 }

@@ -1,0 +1,62 @@
+package tokenboundary
+
+import (
+	"context"
+	"errors"
+	"strconv"
+
+	"github.com/tokenboundary/tokenboundary/lineage"
+	"github.com/tokenboundary/tokenboundary/store"
+)
+
+// epochKey is the head that holds where the revocation feed begins.
+const epochKey = "feed:epoch"
+
+// epoch returns the position that the feed of this store begins behind: a store's own numbers begin at 1, and a position
+// in one store must not be one in the store that replaced it. It follows from the time at which the store was first
+// used, in milliseconds, with room for 4096 entries in each; until 2039 it stays below 2^53, which every JSON reader can hold.
+func (g *Governor) epoch(ctx context.Context) (uint64, error) {
+	for range attempts {
+		if base := g.base.Load(); base != 0 {
+			return base, nil
+		}
+		heads, err := g.cfg.Store.Heads(ctx, g.cfg.Issuer, []string{epochKey})
+		if err != nil {
+			return 0, unavailable("store", err)
+		}
+		if base, err := strconv.ParseUint(string(heads[0].Value), 10, 63); err == nil && base != 0 {
+			g.base.Store(base)
+			continue
+		}
+		tx := g.tx(g.now())
+		base := max(tx.Time.UnixMilli(), 1) << 12
+		tx.Swaps = []store.Swap{{Key: epochKey, Version: heads[0].Version, State: "set", Value: strconv.AppendInt(nil, base, 10)}}
+		if err := g.commit(ctx, tx); err != nil && !errors.Is(err, store.ErrConflict) {
+			return 0, err
+		}
+	}
+	return 0, unavailable("feed", errStale)
+}
+
+// place returns the position in the store for one that a reader of the feed has; ErrGone where it is of another store.
+func (g *Governor) place(ctx context.Context, after uint64) (inStore, base uint64, err error) {
+	base, err = g.epoch(ctx)
+	switch {
+	case err != nil:
+		return 0, 0, err
+	case after == 0:
+		return 0, base, nil
+	case after < base:
+		return 0, 0, ErrGone
+	}
+	return after - base, base, nil
+}
+
+// entryOf returns a feed entry as its readers see it.
+func entryOf(r lineage.Revocation, base uint64, by Client) lineage.Revocation {
+	r.Seq += base
+	if by.Kind != KindOperator {
+		r.Reason, r.By = "", ""
+	}
+	return r
+}
