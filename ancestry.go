@@ -78,7 +78,7 @@ func (h *hop) present(ctx context.Context, c Credential, param string) (Principa
 	if e.Record.Body == nil {
 		return p, nil, refuse(CodeInvalidRequest, param, "the token is long dead")
 	}
-	if s := stateOf(e, h.now); s != lineage.Active {
+	if s := stateOf(e, h.g.latest()); s != lineage.Active {
 		return p, &e, refuse(CodeInvalidRequest, param, "the token is "+string(s))
 	}
 	return p, &e, nil

@@ -218,11 +218,10 @@ func covered(t DetailType, parent []json.RawMessage, child json.RawMessage) bool
 
 // typeOf returns the type of an authorization_details entry; empty where it has none.
 func typeOf(entry json.RawMessage) string {
-	var head struct {
-		Type string `json:"type"`
-	}
-	if json.Unmarshal(entry, &head) != nil {
+	var members map[string]json.RawMessage // a struct would match the name in any case
+	var name string
+	if json.Unmarshal(entry, &members) != nil || json.Unmarshal(members["type"], &name) != nil {
 		return ""
 	}
-	return head.Type
+	return name
 }

@@ -143,7 +143,7 @@ func (g *Governor) recording(ctx context.Context, now time.Time, records []linea
 		if err != nil {
 			return store.Tx{}, err
 		}
-		if s := stateOf(e, now); s != lineage.Active {
+		if s := stateOf(e, g.latest()); s != lineage.Active {
 			return store.Tx{}, fmt.Errorf("%w: what the decision was made from is %s", ErrConflict, s)
 		}
 		*a.into = &e

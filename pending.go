@@ -6,7 +6,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"errors"
-	"fmt"
+	"io"
 	"time"
 
 	"github.com/tokenboundary/tokenboundary/internal/canon"
@@ -60,10 +60,10 @@ func (g *Governor) decisionSecret(ctx context.Context) ([]byte, error) {
 func (p *Pending) mac(secret []byte) []byte {
 	h := hmac.New(sha256.New, secret)
 	for _, r := range p.Records {
-		fmt.Fprint(h, canon.Key("record", string(r.Raw()), string(r.RawBody())))
+		io.WriteString(h, canon.Key("record", string(r.Raw()), string(r.RawBody())))
 	}
 	for _, s := range p.Spends {
-		fmt.Fprint(h, canon.Key("spend", s.Key, s.Expires.UTC().Format(time.RFC3339Nano)))
+		io.WriteString(h, canon.Key("spend", s.Key, s.Expires.UTC().Format(time.RFC3339Nano)))
 	}
 	return h.Sum(nil)
 }

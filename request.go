@@ -88,6 +88,9 @@ func (r Request) canonical() (Request, error) {
 		if r.Details, err = canon.JSON(r.Details); err != nil {
 			return r, refuse(CodeInvalidDetails, "authorization_details", err.Error())
 		}
+		if r.Details[0] != '[' {
+			return r, refuse(CodeInvalidDetails, "authorization_details", "not an array")
+		}
 	}
 	if r.Task != nil {
 		r.Task, err = r.Task.canonical()

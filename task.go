@@ -38,7 +38,7 @@ func (g *Governor) Task(ctx context.Context, by Client, id lineage.ID) (Task, er
 		return Task{}, err
 	}
 	e, err := g.taskEntry(ctx, by, id)
-	return taskOf(e, g.now()), err
+	return taskOf(e, g.latest()), err
 }
 
 // SetTask ends a task: TaskCompleted or TaskRevoked. Everything derived from it is dead when it returns; that is one

@@ -21,7 +21,7 @@ func (g *Governor) Lineage(ctx context.Context, by Client, id lineage.ID) ([]lin
 		return nil, err
 	}
 	above, err := g.nodes(ctx, e.Record.Ancestors)
-	return append(above, lineage.Node{Record: e.Record, State: stateOf(e, g.now())}), err
+	return append(above, lineage.Node{Record: e.Record, State: stateOf(e, g.latest())}), err
 }
 
 // Descendants yields everything that came from a record, in time order: what was derived from it, and what was denied.
@@ -81,7 +81,7 @@ func (g *Governor) nodes(ctx context.Context, ids []lineage.ID) ([]lineage.Node,
 	if err != nil {
 		return nil, unavailable("store", err)
 	}
-	now, out := g.now(), make([]lineage.Node, 0, len(entries)+1)
+	now, out := g.latest(), make([]lineage.Node, 0, len(entries)+1)
 	for _, e := range entries {
 		if !e.Record.ID().IsZero() {
 			out = append(out, lineage.Node{Record: e.Record, State: stateOf(e, now)})
