@@ -40,7 +40,9 @@ func TestDetailsAreNarrowedByTheValidatorOfTheirType(t *testing.T) {
 	}
 	root := w.granted(with(w.exchange("orchestrator", w.human("alice"), crm, "read"), `[{"amount":10,"type":"payment"}]`))
 	require.JSONEq(t, `{"amount":10,"type":"payment"}`, string(root.Granted.Details[0]))
-	child := func(details string) tb.Request { return with(w.exchange("researcher", host(root), crm, "read"), details) }
+	child := func(details string) tb.Request {
+		return with(w.exchange("researcher", host(root), crm, "read"), details)
+	}
 
 	less := w.granted(child(`[{"type":"payment","amount":4},{"type":"payment","amount":11}]`))
 	require.Len(t, less.Granted.Details, 1, "what is covered is granted, the rest dropped")

@@ -17,25 +17,26 @@ const epochKey = "feed:epoch"
 // used, in milliseconds, with room for 4096 entries in each; until 2039 it stays below 2^53, which every JSON reader can hold.
 func (g *Governor) epoch(ctx context.Context) (uint64, error) {
 	for range attempts {
-		if base := g.base.Load(); base != 0 {
-			return base, nil
-		}
 		heads, err := g.cfg.Store.Heads(ctx, g.cfg.Issuer, []string{epochKey})
 		if err != nil {
 			return 0, unavailable("store", err)
 		}
 		if base, err := strconv.ParseUint(string(heads[0].Value), 10, 63); err == nil && base != 0 {
-			g.base.Store(base)
-			continue
+			return base, nil
 		}
-		tx := g.tx(g.now())
-		base := max(tx.Time.UnixMilli(), 1) << 12
-		tx.Swaps = []store.Swap{{Key: epochKey, Version: heads[0].Version, State: "set", Value: strconv.AppendInt(nil, base, 10)}}
-		if err := g.commit(ctx, tx); err != nil && !errors.Is(err, store.ErrConflict) {
+		if err := g.commit(ctx, g.newEpoch(heads[0])); err != nil && !errors.Is(err, store.ErrConflict) {
 			return 0, err
 		}
 	}
 	return 0, unavailable("feed", errStale)
+}
+
+// newEpoch returns the write that lets the feed begin at the present time.
+func (g *Governor) newEpoch(old store.Head) store.Tx {
+	tx := g.tx(g.now())
+	base := max(tx.Time.UnixMilli(), 1) << 12
+	tx.Swaps = []store.Swap{{Key: epochKey, Version: old.Version, State: "set", Value: strconv.AppendInt(nil, base, 10)}}
+	return tx
 }
 
 // place returns the position in the store for one that a reader of the feed has; ErrGone where it is of another store.
@@ -59,4 +60,26 @@ func entryOf(r lineage.Revocation, base uint64, by Client) lineage.Revocation {
 		r.Reason, r.By = "", ""
 	}
 	return r
+}
+
+// RenewFeed lets the feed begin anew: every position that a reader has is then ErrGone. It is for a store that was
+// restored from a copy, in which entries that readers have seen are missing. By must be an operator.
+func (g *Governor) RenewFeed(ctx context.Context, by Client) error {
+	if !by.is(KindOperator) {
+		return ErrForbidden
+	}
+	for range attempts {
+		heads, err := g.cfg.Store.Heads(ctx, g.cfg.Issuer, []string{epochKey})
+		if err != nil {
+			return unavailable("store", err)
+		}
+		switch err := g.change(ctx, by, g.newEpoch(heads[0])); {
+		case err == nil:
+			g.signal.wake()
+			return nil
+		case !errors.Is(err, ErrConflict):
+			return err
+		}
+	}
+	return unavailable("feed", errStale)
 }

@@ -174,3 +174,26 @@ func TestAPositionInAStoreIsNoneInTheOneThatReplacedIt(t *testing.T) {
 	}
 	require.NoError(t, w.AwaitRevocation(w.ctx, before), "and the wait ends at once")
 }
+
+func TestARenewedFeedKnowsNoEarlierPosition(t *testing.T) {
+	w := newWorld(t)
+	w.revoke("client:tool", lineage.Cut)
+	var before uint64
+	for r, err := range w.Revocations(w.ctx, ops, 0) {
+		require.NoError(t, err)
+		before = r.Seq
+	}
+	require.ErrorIs(t, w.RenewFeed(w.ctx, w.client("crm")), tb.ErrForbidden)
+	w.clock.Add(time.Second)
+	require.NoError(t, w.RenewFeed(w.ctx, ops))
+	for _, err := range w.Revocations(w.ctx, ops, before) {
+		require.ErrorIs(t, err, tb.ErrGone)
+	}
+	n := 0
+	for r, err := range w.Revocations(w.ctx, ops, 0) {
+		require.NoError(t, err)
+		require.Greater(t, r.Seq, before)
+		n++
+	}
+	require.Equal(t, 1, n, "nothing is lost to a reader that begins anew")
+}

@@ -74,7 +74,6 @@ type Governor struct {
 	env     []byte // Config.Env
 	facts   atomic.Pointer[factSet]
 	secret  atomic.Pointer[[]byte]
-	base    atomic.Uint64 // where the feed begins; zero: not read yet
 	denials denials
 	signal  broadcast
 
