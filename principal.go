@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"log/slog"
 	"time"
@@ -24,7 +25,7 @@ const (
 
 // Credential is something presented as proof of identity or authority. The zero value presents nothing.
 //
-// It hides its value in logs and in fmt.
+// It hides its value in logs, in JSON and in fmt.
 type Credential struct {
 	// Type is one of the Type constants, or a type that an IdentitySource of the host knows.
 	Type string
@@ -47,6 +48,9 @@ func (c Credential) GoString() string { return c.String() }
 
 // LogValue hides the credential.
 func (c Credential) LogValue() slog.Value { return slog.StringValue(c.String()) }
+
+// MarshalJSON hides the credential, also where it is part of something that is logged as JSON.
+func (c Credential) MarshalJSON() ([]byte, error) { return json.Marshal(c.String()) }
 
 // Principal is what a verified credential says. The zero value is nobody.
 type Principal struct {
