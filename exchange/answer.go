@@ -29,15 +29,13 @@ func readAnswer(resp *http.Response) (map[string]json.RawMessage, error) {
 		return nil, errors.New("exchange: the answer is too long")
 	}
 	var members map[string]json.RawMessage
-	canonical, err := canon.JSON(body)
-	isJSON := kind == "application/json" && err == nil
-	if isJSON {
-		members, isJSON = object(canonical)
+	if kind == "application/json" {
+		members, _ = canon.Object(body) // nil where it is none
 	}
 	switch {
 	case resp.StatusCode != http.StatusOK:
 		return nil, remoteError(resp, members)
-	case !isJSON:
+	case members == nil:
 		return nil, errors.New("exchange: the answer is not a JSON object")
 	}
 	return members, nil

@@ -36,13 +36,9 @@ func ReadObject(r *http.Request) (map[string]json.RawMessage, error) {
 	if err != nil {
 		return nil, err
 	}
-	canonical, err := canon.JSON(raw)
+	members, err := canon.Object(raw)
 	if err != nil {
-		return nil, invalid("the body is not acceptable JSON")
-	}
-	members, ok := object(canonical)
-	if !ok {
-		return nil, invalid("the body is not a JSON object")
+		return nil, invalid("the body is " + err.Error())
 	}
 	return members, nil
 }

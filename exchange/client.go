@@ -164,16 +164,13 @@ func (c *Client) ask(ctx context.Context, form url.Values, p Params) (Result, er
 
 // check refuses a client that would send its credentials to nobody in particular.
 func (c *Client) check() error {
-	u, err := url.Parse(c.Endpoint)
-	switch {
-	case err != nil || u.Host == "" || u.User != nil || u.Fragment != "":
-		return errors.New("exchange: Client.Endpoint is not the URL of a token endpoint")
-	case c.Auth == nil:
-		return errors.New("exchange: Client.Auth is required")
-	case u.Scheme == "https", u.Scheme == "http" && canon.Loopback(u.Hostname()):
-		return nil
+	if _, err := canon.SecureURL(c.Endpoint); err != nil {
+		return fmt.Errorf("exchange: Client.Endpoint %w", err)
 	}
-	return errors.New("exchange: Client.Endpoint must be https")
+	if c.Auth == nil {
+		return errors.New("exchange: Client.Auth is required")
+	}
+	return nil
 }
 
 func (c *Client) http() *http.Client {

@@ -186,14 +186,13 @@ func TestClientChecksItsConfiguration(t *testing.T) {
 	auth := exchange.Basic("a", "b")
 	for why, c := range map[string]exchange.Client{
 		"Auth is required":           {Endpoint: "https://a.example/token"},
-		"must be https":              {Endpoint: "http://a.example/token", Auth: auth},
-		"not the URL":                {Endpoint: "/token", Auth: auth},
+		"must be an https URL":       {Endpoint: "http://a.example/token", Auth: auth},
 		"authenticate: out of order": {Endpoint: "https://a.example/token", Auth: exchange.Assertion(func(context.Context) (string, error) { return "", errors.New("out of order") })},
 	} {
 		_, err := c.Exchange(t.Context(), exchange.Params{Subject: subject})
 		require.ErrorContains(t, err, why)
 	}
-	for _, endpoint := range []string{"ftp://a.example/", "https://u:p@a.example/", "https://a.example/#f", "http://127.0.0.1.evil.example/"} {
+	for _, endpoint := range []string{"", "/token", "ftp://a.example/", "https://:443/", "https://a.example/#", "https://u:p@a.example/", "https://a.example/#f", "http://127.0.0.1.evil.example/"} {
 		c := exchange.Client{Endpoint: endpoint, Auth: auth}
 		_, err := c.Exchange(t.Context(), exchange.Params{Subject: subject})
 		require.ErrorContains(t, err, "Client.Endpoint", endpoint)

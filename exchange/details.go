@@ -62,8 +62,8 @@ func parseDetails(param string) (*tokenboundary.TaskSpec, json.RawMessage, error
 
 // typed returns the members of an entry and its type. Members are compared by their exact names.
 func typed(entry json.RawMessage) (map[string]json.RawMessage, string, error) {
-	members, ok := object(entry)
-	if !ok {
+	members, err := canon.Object(entry)
+	if err != nil {
 		return nil, "", badDetails("has an entry that is not an object")
 	}
 	kind, ok := text(members["type"])
@@ -97,8 +97,8 @@ func parseTask(members map[string]json.RawMessage) (*tokenboundary.TaskSpec, err
 			n, ok = integer(value, 63)
 			spec.MaxDerivations = &n
 		case "context":
-			_, ok = object(value)
-			spec.Context = value
+			_, err := canon.Object(value)
+			spec.Context, ok = value, err == nil
 		case "authority":
 			spec.Authority, ok = parseAuthority(value)
 		default:
@@ -119,8 +119,8 @@ func parseAuthority(raw json.RawMessage) ([]lineage.Access, bool) {
 	}
 	out := make([]lineage.Access, 0, len(entries))
 	for _, e := range entries {
-		members, ok := object(e)
-		if !ok || len(members) != 2 {
+		members, err := canon.Object(e)
+		if err != nil || len(members) != 2 {
 			return nil, false
 		}
 		resource, ok := text(members["resource"])
@@ -137,11 +137,6 @@ func parseAuthority(raw json.RawMessage) ([]lineage.Access, bool) {
 		out = append(out, lineage.Access{Resource: resource, Scopes: scopes})
 	}
 	return out, true
-}
-
-func object(raw json.RawMessage) (map[string]json.RawMessage, bool) {
-	var m map[string]json.RawMessage
-	return m, len(raw) > 0 && raw[0] == '{' && json.Unmarshal(raw, &m) == nil
 }
 
 func text(raw json.RawMessage) (string, bool) {

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/tokenboundary/tokenboundary/internal/canon"
-	"github.com/tokenboundary/tokenboundary/internal/front"
 )
 
 // claims reads the claims of one token by name and type. The first claim of a wrong type, or with a value that cannot
@@ -19,7 +18,7 @@ type claims struct {
 }
 
 func readClaims(payload []byte) *claims {
-	members, err := front.Object(payload)
+	members, err := canon.Object(payload)
 	if err != nil {
 		err = errors.New("identity: payload is not a JSON object")
 	}

@@ -12,7 +12,7 @@ import (
 
 	"github.com/benbjohnson/clock"
 
-	tb "github.com/tokenboundary/tokenboundary"
+	"github.com/tokenboundary/tokenboundary"
 	"github.com/tokenboundary/tokenboundary/internal/canon"
 	"github.com/tokenboundary/tokenboundary/internal/front"
 	"github.com/tokenboundary/tokenboundary/lineage"
@@ -133,46 +133,46 @@ func (r *registry) add(a ClientAuth, client *http.Client) error {
 	return nil
 }
 
-func (r *registry) identify(ctx context.Context, cred tb.Credential) (tb.Principal, error) {
+func (r *registry) identify(ctx context.Context, cred tokenboundary.Credential) (tokenboundary.Principal, error) {
 	switch cred.Type {
-	case tb.TypeClientSecret:
+	case tokenboundary.TypeClientSecret:
 		return r.bySecret(cred)
-	case tb.TypeClientAssertion:
+	case tokenboundary.TypeClientAssertion:
 		return r.byAssertion(ctx, cred)
 	}
-	return tb.Principal{}, notMine("type of credential")
+	return tokenboundary.Principal{}, notMine("type of credential")
 }
 
 // bySecret compares digests, so that neither the length nor any part of a secret shows in the time it takes. An
 // unknown client costs the same.
-func (r *registry) bySecret(cred tb.Credential) (tb.Principal, error) {
+func (r *registry) bySecret(cred tokenboundary.Credential) (tokenboundary.Principal, error) {
 	want, known := r.secrets[cred.ID]
 	got := sha256.Sum256([]byte(cred.Value))
 	equal := subtle.ConstantTimeCompare(want[:], got[:]) == 1
 	if !known || !equal || cred.Value == "" {
-		return tb.Principal{}, errors.New("identity: client or secret is wrong")
+		return tokenboundary.Principal{}, errors.New("identity: client or secret is wrong")
 	}
 	return r.principal(cred.ID), nil
 }
 
-func (r *registry) byAssertion(ctx context.Context, cred tb.Credential) (tb.Principal, error) {
+func (r *registry) byAssertion(ctx context.Context, cred tokenboundary.Credential) (tokenboundary.Principal, error) {
 	tok, err := front.Parse(cred.Value)
 	if err != nil {
-		return tb.Principal{}, fmt.Errorf("identity: %w", err)
+		return tokenboundary.Principal{}, fmt.Errorf("identity: %w", err)
 	}
 	c := readClaims(tok.Payload)
 	id := c.text("iss")
 	v, known := r.keys[id]
 	switch {
 	case c.err != nil:
-		return tb.Principal{}, c.err
+		return tokenboundary.Principal{}, c.err
 	case !known || id == "":
-		return tb.Principal{}, errors.New("identity: no client with keys has this id")
+		return tokenboundary.Principal{}, errors.New("identity: no client with keys has this id")
 	case cred.ID != "" && cred.ID != id:
-		return tb.Principal{}, errors.New("identity: assertion is of another client")
+		return tokenboundary.Principal{}, errors.New("identity: assertion is of another client")
 	}
 	if err := v.verify(ctx, tok); err != nil {
-		return tb.Principal{}, err
+		return tokenboundary.Principal{}, err
 	}
 	now := r.clk.Now()
 	c.plain()
@@ -189,11 +189,11 @@ func (r *registry) byAssertion(ctx context.Context, cred tb.Credential) (tb.Prin
 		c.fail("assertion expires too far ahead")
 	}
 	if c.err != nil {
-		return tb.Principal{}, c.err
+		return tokenboundary.Principal{}, c.err
 	}
 	return p, nil
 }
 
-func (r *registry) principal(id string) tb.Principal {
-	return tb.Principal{Party: lineage.Party{ID: id, Issuer: r.issuer}, Identity: true}
+func (r *registry) principal(id string) tokenboundary.Principal {
+	return tokenboundary.Principal{Party: lineage.Party{ID: id, Issuer: r.issuer}, Identity: true}
 }

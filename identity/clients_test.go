@@ -10,7 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	tb "github.com/tokenboundary/tokenboundary"
+	"github.com/tokenboundary/tokenboundary"
 	"github.com/tokenboundary/tokenboundary/identity"
 	"github.com/tokenboundary/tokenboundary/lineage"
 )
@@ -33,12 +33,12 @@ func clientsConfig(t testing.TB) identity.ClientsConfig {
 
 func TestClientSecret(t *testing.T) {
 	s := source(t, identity.Clients, clientsConfig(t))
-	cred := func(id, value string) tb.Credential {
-		return tb.Credential{Type: tb.TypeClientSecret, ID: id, Value: value}
+	cred := func(id, value string) tokenboundary.Credential {
+		return tokenboundary.Credential{Type: tokenboundary.TypeClientSecret, ID: id, Value: value}
 	}
-	require.Equal(t, tb.Principal{Party: lineage.Party{ID: "crm", Issuer: boundary}, Identity: true}, accepts(t, s, cred("crm", secret)))
+	require.Equal(t, tokenboundary.Principal{Party: lineage.Party{ID: "crm", Issuer: boundary}, Identity: true}, accepts(t, s, cred("crm", secret)))
 	require.Equal(t, "ops", accepts(t, s, cred("ops", secret+"2")).Party.ID)
-	for name, c := range map[string]tb.Credential{
+	for name, c := range map[string]tokenboundary.Credential{
 		"wrong":            cred("crm", secret+"x"),
 		"prefix":           cred("crm", secret[:len(secret)-1]),
 		"empty":            cred("crm", ""),
@@ -53,20 +53,20 @@ func TestClientSecret(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) { refuses(t, s, c, "client or secret is wrong") })
 	}
-	for _, typ := range []string{"", tb.TypeJWT, tb.TypeIDToken, tb.TypeAccessToken, "none"} {
-		passes(t, s, tb.Credential{Type: typ, ID: "crm", Value: secret})
+	for _, typ := range []string{"", tokenboundary.TypeJWT, tokenboundary.TypeIDToken, tokenboundary.TypeAccessToken, "none"} {
+		passes(t, s, tokenboundary.Credential{Type: typ, ID: "crm", Value: secret})
 	}
 }
 
 var assertion = m{"iss": "support-bot", "sub": "support-bot", "aud": boundary, "exp": at(time.Minute), "jti": "j1"}
 
-func asserted(t testing.TB, id string, header m, claims any) tb.Credential {
-	return tb.Credential{Type: tb.TypeClientAssertion, ID: id, Value: token(t, esKey, with(esHeader, header), claims)}
+func asserted(t testing.TB, id string, header m, claims any) tokenboundary.Credential {
+	return tokenboundary.Credential{Type: tokenboundary.TypeClientAssertion, ID: id, Value: token(t, esKey, with(esHeader, header), claims)}
 }
 
 func TestClientAssertion(t *testing.T) {
 	s := source(t, identity.Clients, clientsConfig(t))
-	want := tb.Principal{
+	want := tokenboundary.Principal{
 		Party: lineage.Party{ID: "support-bot", Issuer: boundary}, Expires: start.Add(time.Minute), Identity: true, Once: "j1",
 	}
 	require.Equal(t, want, accepts(t, s, asserted(t, "", nil, assertion)))
@@ -117,9 +117,9 @@ func TestClientAssertionRefused(t *testing.T) {
 		refuses(t, s, asserted(t, "", m{"typ": typ}, assertion), "type of token")
 	}
 	refuses(t, s, asserted(t, "researcher", nil, assertion), "of another client")
-	refuses(t, s, tb.Credential{Type: tb.TypeClientAssertion, Value: "x"}, "fewer than three")
+	refuses(t, s, tokenboundary.Credential{Type: tokenboundary.TypeClientAssertion, Value: "x"}, "fewer than three")
 	rs := with(assertion, m{"iss": "researcher", "sub": "researcher"})
-	refuses(t, s, tb.Credential{Type: tb.TypeClientAssertion, Value: token(t, rsKey, m{"alg": "RS256"}, rs)}, "algorithm is not accepted")
+	refuses(t, s, tokenboundary.Credential{Type: tokenboundary.TypeClientAssertion, Value: token(t, rsKey, m{"alg": "RS256"}, rs)}, "algorithm is not accepted")
 }
 
 func TestClientsRefusesConfig(t *testing.T) {

@@ -6,7 +6,7 @@ import (
 	"errors"
 	"fmt"
 
-	tb "github.com/tokenboundary/tokenboundary"
+	"github.com/tokenboundary/tokenboundary"
 	"github.com/tokenboundary/tokenboundary/identity"
 )
 
@@ -32,7 +32,7 @@ func ExampleSources() {
 		panic(err)
 	}
 
-	cred := tb.Credential{Type: tb.TypeClientSecret, ID: "crm", Value: "a random secret of the client"}
+	cred := tokenboundary.Credential{Type: tokenboundary.TypeClientSecret, ID: "crm", Value: "a random secret of the client"}
 	p, err := sources[0].Identify(context.Background(), cred)
 	fmt.Println(p.Party.ID, p.Party.Issuer, err)
 
@@ -41,7 +41,7 @@ func ExampleSources() {
 	fmt.Println(err)
 
 	_, err = sources[1].Identify(context.Background(), cred)
-	fmt.Println(errors.Is(err, tb.ErrNotMine))
+	fmt.Println(errors.Is(err, tokenboundary.ErrNotMine))
 
 	_, err = identity.Sources(people, people)
 	fmt.Println(err)

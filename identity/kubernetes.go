@@ -8,7 +8,7 @@ import (
 
 	"github.com/benbjohnson/clock"
 
-	tb "github.com/tokenboundary/tokenboundary"
+	"github.com/tokenboundary/tokenboundary"
 )
 
 // KubernetesConfig configures a source for the projected service account tokens of one cluster.
@@ -41,18 +41,18 @@ func Kubernetes(cfg KubernetesConfig) (*Source, error) {
 		cfg.MaxLifetime = time.Hour
 	}
 	s, err := newIssuer(OIDCConfig{
-		Issuer: cfg.Issuer, Audience: cfg.Audience, SubjectPrefix: cfg.SubjectPrefix, Session: "workload",
+		Issuer: cfg.Issuer, Audience: cfg.Audience, SubjectPrefix: cfg.SubjectPrefix, Session: workload,
 		JWKSFile: cfg.JWKSFile, JWKSURI: cfg.JWKSURI, Clock: cfg.Clock, Leeway: cfg.Leeway,
 		MaxLifetime: cfg.MaxLifetime, HTTPClient: cfg.HTTPClient,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("identity: KubernetesConfig: %w", err)
 	}
-	v := s.byType[tb.TypeJWT]
+	v := s.byType[tokenboundary.TypeJWT]
 	v.types = []string{"", "jwt"}
-	s.byType = map[string]verifier{tb.TypeJWT: v}
+	s.byType = map[string]verifier{tokenboundary.TypeJWT: v}
 	space := cfg.SubjectPrefix + serviceAccount
-	s.subject = func(c *claims, p *tb.Principal) {
+	s.subject = func(c *claims, p *tokenboundary.Principal) {
 		account, found := strings.CutPrefix(p.Party.ID, space)
 		namespace, name, both := strings.Cut(account, ":")
 		if !found || !both || namespace == "" || name == "" || strings.Contains(name, ":") {

@@ -6,7 +6,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	tb "github.com/tokenboundary/tokenboundary"
+	"github.com/tokenboundary/tokenboundary"
 	"github.com/tokenboundary/tokenboundary/identity"
 	"github.com/tokenboundary/tokenboundary/lineage"
 )
@@ -24,13 +24,13 @@ var podToken = m{
 	},
 }
 
-func projected(t testing.TB, claims any) tb.Credential {
-	return tb.Credential{Type: tb.TypeJWT, Value: token(t, rsKey, m{"alg": "RS256", "kid": "rs"}, claims)}
+func projected(t testing.TB, claims any) tokenboundary.Credential {
+	return tokenboundary.Credential{Type: tokenboundary.TypeJWT, Value: token(t, rsKey, m{"alg": "RS256", "kid": "rs"}, claims)}
 }
 
 func TestKubernetes(t *testing.T) {
 	s := source(t, identity.Kubernetes, kubernetesConfig(t))
-	require.Equal(t, tb.Principal{
+	require.Equal(t, tokenboundary.Principal{
 		Party:   lineage.Party{ID: "system:serviceaccount:prod:crawler", Issuer: cluster, Kind: "workload"},
 		Session: lineage.Session{Kind: "workload", ID: "pod-uid"},
 		Issued:  start.Add(-time.Minute), Expires: start.Add(59 * time.Minute), Identity: true,
@@ -57,9 +57,9 @@ func TestKubernetes(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) { refuses(t, s, projected(t, with(podToken, c.change)), c.why) })
 	}
-	passes(t, s, tb.Credential{Type: tb.TypeIDToken, Value: projected(t, podToken).Value})
+	passes(t, s, tokenboundary.Credential{Type: tokenboundary.TypeIDToken, Value: projected(t, podToken).Value})
 	passes(t, s, projected(t, with(podToken, m{"iss": idp})))
-	at := tb.Credential{Type: tb.TypeJWT, Value: token(t, esKey, m{"alg": "ES256", "kid": "es", "typ": "at+jwt"}, podToken)}
+	at := tokenboundary.Credential{Type: tokenboundary.TypeJWT, Value: token(t, esKey, m{"alg": "ES256", "kid": "es", "typ": "at+jwt"}, podToken)}
 	refuses(t, s, at, "type of token")
 }
 

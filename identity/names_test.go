@@ -7,7 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	tb "github.com/tokenboundary/tokenboundary"
+	"github.com/tokenboundary/tokenboundary"
 	"github.com/tokenboundary/tokenboundary/identity"
 	"github.com/tokenboundary/tokenboundary/lineage"
 	"github.com/tokenboundary/tokenboundary/store/memory"
@@ -47,7 +47,7 @@ func TestAnAccessTokenIsNoIDToken(t *testing.T) {
 	for _, change := range []m{{"scope": "calendar.read"}, {"scp": []string{"calendar.read"}}, {"scope": ""}} {
 		cred := idToken(t, with(alice, change))
 		refuses(t, s, cred, "an access token is no ID token")
-		cred.Type = tb.TypeJWT
+		cred.Type = tokenboundary.TypeJWT
 		accepts(t, s, cred) // where its own end bounds what is made of it
 	}
 }
@@ -59,37 +59,37 @@ func TestASpentAssertionStaysSpentWhateverTheLeewayOfItsSource(t *testing.T) {
 	cfg := clientsConfig(t)
 	cfg.Clock, cfg.Leeway = clk, time.Minute
 	s := source(t, identity.Clients, cfg)
-	g, err := tb.New(tb.Config{
-		Issuer: boundary, Store: memory.New(), Clock: clk, Identities: []tb.IdentitySource{s},
-		Clients: tb.ClientMap{"support-bot": {ID: "support-bot", Kind: tb.KindAgent, Grants: []tb.Grant{tb.ClientCredentials}, Connections: []string{"prod"}}},
-		Policy: tb.PolicyFunc(func(_ context.Context, f tb.Facts) (tb.Verdict, error) {
-			return tb.Verdict{
-				Effect: tb.Allow, Path: "/agents", Resources: f.Resources, Lifetime: time.Minute, Depth: 1,
+	g, err := tokenboundary.New(tokenboundary.Config{
+		Issuer: boundary, Store: memory.New(), Clock: clk, Identities: []tokenboundary.IdentitySource{s},
+		Clients: tokenboundary.ClientMap{"support-bot": {ID: "support-bot", Kind: tokenboundary.KindAgent, Grants: []tokenboundary.Grant{tokenboundary.ClientCredentials}, Connections: []string{"prod"}}},
+		Policy: tokenboundary.PolicyFunc(func(_ context.Context, f tokenboundary.Facts) (tokenboundary.Verdict, error) {
+			return tokenboundary.Verdict{
+				Effect: tokenboundary.Allow, Path: "/agents", Resources: f.Resources, Lifetime: time.Minute, Depth: 1,
 				Access: []lineage.Access{{Resource: f.Resources[0], Scopes: f.Scopes}},
 			}, nil
 		}),
 	})
 	require.NoError(t, err)
-	use := func(cred tb.Credential) error {
-		d, err := g.Decide(t.Context(), tb.Request{
-			Grant: tb.ClientCredentials, Client: cred, Resource: []string{"https://crm.example/"}, Scopes: []string{"read"},
-			Enforce: tb.CapScopes | tb.CapResources | tb.CapLifetime,
+	use := func(cred tokenboundary.Credential) error {
+		d, err := g.Decide(t.Context(), tokenboundary.Request{
+			Grant: tokenboundary.ClientCredentials, Client: cred, Resource: []string{"https://crm.example/"}, Scopes: []string{"read"},
+			Enforce: tokenboundary.CapScopes | tokenboundary.CapResources | tokenboundary.CapLifetime,
 		})
 		if err == nil {
-			require.Equal(t, tb.Allow, d.Effect)
+			require.Equal(t, tokenboundary.Allow, d.Effect)
 		}
 		return err
 	}
 	one, two := asserted(t, "", nil, assertion), asserted(t, "", nil, with(assertion, m{"jti": "j2"}))
 	require.NoError(t, use(one))
-	require.ErrorIs(t, use(one), tb.ErrUnauthenticated, "spent")
+	require.ErrorIs(t, use(one), tokenboundary.ErrUnauthenticated, "spent")
 	clk.Add(time.Minute + leeway)
-	_, err = g.Revoke(t.Context(), tb.Client{ID: "ops", Kind: tb.KindOperator},
+	_, err = g.Revoke(t.Context(), tokenboundary.Client{ID: "ops", Kind: tokenboundary.KindOperator},
 		lineage.Revocation{Selector: lineage.Selector{Kind: lineage.SelectSubject, Value: "nobody"}}) // the store knows the time
 	require.NoError(t, err)
-	for _, cred := range []tb.Credential{one, two} {
+	for _, cred := range []tokenboundary.Credential{one, two} {
 		accepts(t, s, cred)
-		require.ErrorIs(t, use(cred), tb.ErrUnauthenticated)
+		require.ErrorIs(t, use(cred), tokenboundary.ErrUnauthenticated)
 	}
 	require.NoError(t, use(asserted(t, "", nil, with(assertion, m{"jti": "j3", "exp": at(2 * time.Minute)}))))
 }

@@ -1,16 +1,16 @@
 package identity
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/http"
-	"slices"
 	"strings"
 	"time"
 
 	"github.com/benbjohnson/clock"
 
-	tb "github.com/tokenboundary/tokenboundary"
+	"github.com/tokenboundary/tokenboundary"
 	"github.com/tokenboundary/tokenboundary/internal/canon"
 	"github.com/tokenboundary/tokenboundary/internal/front"
 	"github.com/tokenboundary/tokenboundary/lineage"
@@ -57,8 +57,8 @@ func OIDC(cfg OIDCConfig) (*Source, error) {
 type issuer struct {
 	cfg     OIDCConfig
 	ns      namespace
-	byType  map[string]verifier          // by type of credential
-	subject func(*claims, *tb.Principal) // further rules for the subject; may be nil
+	byType  map[string]verifier                     // by type of credential
+	subject func(*claims, *tokenboundary.Principal) // further rules for the subject; may be nil
 }
 
 func newIssuer(cfg OIDCConfig) (*issuer, error) {
@@ -67,8 +67,6 @@ func newIssuer(cfg OIDCConfig) (*issuer, error) {
 		return nil, fieldError("Issuer is required")
 	case canon.Name(cfg.Audience) != nil:
 		return nil, fieldError("Audience is required")
-	case !slices.Contains([]string{"human", "agent", "workload"}, cfg.Session):
-		return nil, fieldError(`Session must be "human", "agent" or "workload"`)
 	case cfg.SubjectPrefix != "" && canon.Name(cfg.SubjectPrefix) != nil:
 		return nil, fieldError("SubjectPrefix is not usable")
 	case strings.HasPrefix(cfg.SubjectPrefix, "spiffe:"):
@@ -76,7 +74,7 @@ func newIssuer(cfg OIDCConfig) (*issuer, error) {
 	case cfg.MaxLifetime < 0:
 		return nil, fieldError("MaxLifetime must not be negative")
 	}
-	if err := checkLeeway(cfg.Leeway); err != nil {
+	if err := cmp.Or(checkSession(cfg.Session), checkLeeway(cfg.Leeway)); err != nil {
 		return nil, err
 	}
 	algs, err := algorithms(cfg.Algs)
@@ -94,44 +92,44 @@ func newIssuer(cfg OIDCConfig) (*issuer, error) {
 	return &issuer{
 		cfg:    cfg,
 		ns:     namespace{cfg.Issuer, cfg.Issuer, cfg.SubjectPrefix},
-		byType: map[string]verifier{tb.TypeIDToken: idToken, tb.TypeJWT: jwt},
+		byType: map[string]verifier{tokenboundary.TypeIDToken: idToken, tokenboundary.TypeJWT: jwt},
 	}, nil
 }
 
-func (s *issuer) identify(ctx context.Context, cred tb.Credential) (tb.Principal, error) {
+func (s *issuer) identify(ctx context.Context, cred tokenboundary.Credential) (tokenboundary.Principal, error) {
 	v, known := s.byType[cred.Type]
 	if !known {
-		return tb.Principal{}, notMine("type of credential")
+		return tokenboundary.Principal{}, notMine("type of credential")
 	}
 	tok, err := front.Parse(cred.Value)
 	if err != nil {
-		return tb.Principal{}, fmt.Errorf("identity: %w", err)
+		return tokenboundary.Principal{}, fmt.Errorf("identity: %w", err)
 	}
 	c := readClaims(tok.Payload)
 	if iss, ok := c.value("iss").(string); !ok || iss != s.cfg.Issuer {
-		return tb.Principal{}, notMine("issuer")
+		return tokenboundary.Principal{}, notMine("issuer")
 	}
 	if err := v.verify(ctx, tok); err != nil {
-		return tb.Principal{}, err
+		return tokenboundary.Principal{}, err
 	}
-	if cred.Type == tb.TypeIDToken && (c.has("scope") || c.has("scp")) {
+	if cred.Type == tokenboundary.TypeIDToken && (c.has("scope") || c.has("scp")) {
 		c.fail("an access token is no ID token") // which would shed the bound of its expiry
 	}
 	p := s.principal(c)
 	if c.err != nil {
-		return tb.Principal{}, c.err
+		return tokenboundary.Principal{}, c.err
 	}
 	return p, nil
 }
 
 // principal reads the claims of a token with a good signature. The result counts only if c has no error.
-func (s *issuer) principal(c *claims) tb.Principal {
+func (s *issuer) principal(c *claims) tokenboundary.Principal {
 	now := s.cfg.Clock.Now()
 	c.plain()
 	c.addressed(s.cfg.Audience, false)
 	issued, expires := c.times(window{now, s.cfg.Leeway, s.cfg.MaxLifetime, true})
 	c.text("jti")
-	p := tb.Principal{
+	p := tokenboundary.Principal{
 		Party: lineage.Party{ID: s.ns.prefix + c.text("sub"), Issuer: s.cfg.Issuer, Kind: s.cfg.Session},
 		Session: lineage.Session{
 			Kind: s.cfg.Session, ID: c.text("sid"), AuthTime: c.time("auth_time"), ACR: c.text("acr"), AMR: c.texts("amr"),

@@ -8,7 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	tb "github.com/tokenboundary/tokenboundary"
+	"github.com/tokenboundary/tokenboundary"
 	"github.com/tokenboundary/tokenboundary/identity"
 	"github.com/tokenboundary/tokenboundary/lineage"
 )
@@ -27,13 +27,13 @@ var (
 	}
 )
 
-func idToken(t testing.TB, claims any) tb.Credential {
-	return tb.Credential{Type: tb.TypeIDToken, Value: token(t, esKey, esHeader, claims)}
+func idToken(t testing.TB, claims any) tokenboundary.Credential {
+	return tokenboundary.Credential{Type: tokenboundary.TypeIDToken, Value: token(t, esKey, esHeader, claims)}
 }
 
 func TestOIDCPrincipal(t *testing.T) {
 	s := source(t, identity.OIDC, oidcConfig(t))
-	want := tb.Principal{
+	want := tokenboundary.Principal{
 		Party: lineage.Party{ID: "alice", Issuer: idp, Kind: "human"},
 		Session: lineage.Session{
 			Kind: "human", ID: "s1", AuthTime: start.Add(-time.Hour), ACR: "aal2", AMR: []string{"pwd", "otp"},
@@ -68,18 +68,18 @@ func TestOIDCAccepts(t *testing.T) {
 		header m
 		typ    string
 	}{
-		"RS256":           {rsKey, m{"alg": "RS256", "kid": "rs"}, tb.TypeIDToken},
-		"PS256":           {rsKey, m{"alg": "PS256", "kid": "rs"}, tb.TypeIDToken},
-		"EdDSA":           {edKey, m{"alg": "EdDSA", "kid": "ed"}, tb.TypeIDToken},
-		"Ed25519":         {edKey, m{"alg": "Ed25519", "kid": "ed"}, tb.TypeIDToken},
-		"no kid":          {esKey, m{"alg": "ES256"}, tb.TypeIDToken},
-		"jwt":             {esKey, m{"alg": "ES256", "kid": "es"}, tb.TypeJWT},
-		"jwt typ":         {esKey, m{"alg": "ES256", "kid": "es", "typ": "application/jwt"}, tb.TypeJWT},
-		"access token":    {esKey, m{"alg": "ES256", "kid": "es", "typ": "at+JWT"}, tb.TypeJWT},
-		"long media type": {esKey, m{"alg": "ES256", "kid": "es", "typ": "application/at+jwt"}, tb.TypeJWT},
+		"RS256":           {rsKey, m{"alg": "RS256", "kid": "rs"}, tokenboundary.TypeIDToken},
+		"PS256":           {rsKey, m{"alg": "PS256", "kid": "rs"}, tokenboundary.TypeIDToken},
+		"EdDSA":           {edKey, m{"alg": "EdDSA", "kid": "ed"}, tokenboundary.TypeIDToken},
+		"Ed25519":         {edKey, m{"alg": "Ed25519", "kid": "ed"}, tokenboundary.TypeIDToken},
+		"no kid":          {esKey, m{"alg": "ES256"}, tokenboundary.TypeIDToken},
+		"jwt":             {esKey, m{"alg": "ES256", "kid": "es"}, tokenboundary.TypeJWT},
+		"jwt typ":         {esKey, m{"alg": "ES256", "kid": "es", "typ": "application/jwt"}, tokenboundary.TypeJWT},
+		"access token":    {esKey, m{"alg": "ES256", "kid": "es", "typ": "at+JWT"}, tokenboundary.TypeJWT},
+		"long media type": {esKey, m{"alg": "ES256", "kid": "es", "typ": "application/at+jwt"}, tokenboundary.TypeJWT},
 	} {
 		t.Run(name, func(t *testing.T) {
-			accepts(t, s, tb.Credential{Type: c.typ, Value: token(t, c.key, c.header, alice)})
+			accepts(t, s, tokenboundary.Credential{Type: c.typ, Value: token(t, c.key, c.header, alice)})
 		})
 	}
 }
@@ -88,8 +88,8 @@ func TestOIDCLeavesToOthers(t *testing.T) {
 	s := source(t, identity.OIDC, oidcConfig(t))
 	good := idToken(t, alice)
 	accepts(t, s, good)
-	for _, typ := range []string{"", tb.TypeAccessToken, tb.TypeClientAssertion, tb.TypeClientSecret, "other"} {
-		passes(t, s, tb.Credential{Type: typ, Value: good.Value})
+	for _, typ := range []string{"", tokenboundary.TypeAccessToken, tokenboundary.TypeClientAssertion, tokenboundary.TypeClientSecret, "other"} {
+		passes(t, s, tokenboundary.Credential{Type: typ, Value: good.Value})
 	}
 	for _, iss := range []any{nil, "https://idp.example/", "https://IDP.example", boundary, 1, []string{idp}} {
 		passes(t, s, idToken(t, with(alice, m{"iss": iss})))
@@ -196,10 +196,12 @@ func TestOIDCRefusesTokens(t *testing.T) {
 		"type twice prefixed":  {token(t, esKey, h(m{"typ": "application/application/jwt"}), alice), "type of token"},
 		"type with parameters": {token(t, esKey, h(m{"typ": "jwt;x=y"}), alice), "type of token"},
 	} {
-		t.Run(name, func(t *testing.T) { refuses(t, s, tb.Credential{Type: tb.TypeIDToken, Value: c.value}, c.why) })
+		t.Run(name, func(t *testing.T) {
+			refuses(t, s, tokenboundary.Credential{Type: tokenboundary.TypeIDToken, Value: c.value}, c.why)
+		})
 	}
 	for _, typ := range []string{"client-authentication+jwt", "dpop+jwt", "secevent+jwt", "txntoken+jwt", "JOSE"} {
-		refuses(t, s, tb.Credential{Type: tb.TypeJWT, Value: token(t, esKey, h(m{"typ": typ}), alice)}, "type of token")
+		refuses(t, s, tokenboundary.Credential{Type: tokenboundary.TypeJWT, Value: token(t, esKey, h(m{"typ": typ}), alice)}, "type of token")
 	}
 }
 
@@ -215,9 +217,9 @@ func TestOIDCAlgorithmsAreConfigured(t *testing.T) {
 	cfg := oidcConfig(t)
 	cfg.Algs = []string{"RS256"}
 	s := source(t, identity.OIDC, cfg)
-	accepts(t, s, tb.Credential{Type: tb.TypeIDToken, Value: token(t, rsKey, m{"alg": "RS256", "kid": "rs"}, alice)})
+	accepts(t, s, tokenboundary.Credential{Type: tokenboundary.TypeIDToken, Value: token(t, rsKey, m{"alg": "RS256", "kid": "rs"}, alice)})
 	refuses(t, s, idToken(t, alice), "algorithm is not accepted")
-	refuses(t, s, tb.Credential{Type: tb.TypeIDToken, Value: token(t, rsKey, m{"alg": "PS256", "kid": "rs"}, alice)}, "algorithm is not accepted")
+	refuses(t, s, tokenboundary.Credential{Type: tokenboundary.TypeIDToken, Value: token(t, rsKey, m{"alg": "PS256", "kid": "rs"}, alice)}, "algorithm is not accepted")
 }
 
 func TestOIDCRefusesConfig(t *testing.T) {

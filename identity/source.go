@@ -6,26 +6,26 @@ import (
 	"fmt"
 	"strings"
 
-	tb "github.com/tokenboundary/tokenboundary"
+	"github.com/tokenboundary/tokenboundary"
 )
 
 // Source verifies one kind of credential of one issuer. It is immutable and safe for concurrent use. The zero value
 // refuses everything.
 type Source struct {
-	identify func(context.Context, tb.Credential) (tb.Principal, error)
+	identify func(context.Context, tokenboundary.Credential) (tokenboundary.Principal, error)
 	issuer   string // whose credentials it verifies
 	space    string // what every name of its parties begins with
 	named    bool   // whether it names subjects, and so takes part in the division of names
 }
 
-var _ tb.IdentitySource = (*Source)(nil)
+var _ tokenboundary.IdentitySource = (*Source)(nil)
 
 var errSource = errors.New("identity: source was not made by a constructor")
 
 // Identify implements tokenboundary.IdentitySource.
-func (s *Source) Identify(ctx context.Context, cred tb.Credential) (tb.Principal, error) {
+func (s *Source) Identify(ctx context.Context, cred tokenboundary.Credential) (tokenboundary.Principal, error) {
 	if s == nil || s.identify == nil {
-		return tb.Principal{}, errSource
+		return tokenboundary.Principal{}, errSource
 	}
 	return s.identify(ctx, cred)
 }
@@ -34,7 +34,7 @@ func (s *Source) Identify(ctx context.Context, cred tb.Credential) (tb.Principal
 // one name to two parties. Refused at once: one issuer or trust domain twice, one subject prefix twice (two sources
 // without a prefix included), and a prefix that begins with another. Refused when it is presented: a subject, or an
 // actor in its chain, that spells the prefix of another source.
-func Sources(list ...*Source) ([]tb.IdentitySource, error) {
+func Sources(list ...*Source) ([]tokenboundary.IdentitySource, error) {
 	for i, a := range list {
 		if a == nil || a.identify == nil {
 			return nil, errSource
@@ -45,15 +45,15 @@ func Sources(list ...*Source) ([]tb.IdentitySource, error) {
 			}
 		}
 	}
-	out := make([]tb.IdentitySource, len(list))
+	out := make([]tokenboundary.IdentitySource, len(list))
 	for i, a := range list {
-		out[i] = tb.IdentityFunc(func(ctx context.Context, cred tb.Credential) (tb.Principal, error) {
+		out[i] = tokenboundary.IdentityFunc(func(ctx context.Context, cred tokenboundary.Credential) (tokenboundary.Principal, error) {
 			p, err := a.Identify(ctx, cred)
 			if err == nil {
 				err = a.keepsTo(p, list)
 			}
 			if err != nil {
-				return tb.Principal{}, err
+				return tokenboundary.Principal{}, err
 			}
 			return p, nil
 		})
@@ -76,7 +76,7 @@ func disjoint(a, b *Source) error {
 }
 
 // keepsTo refuses a principal of s with a name that belongs to another source.
-func (s *Source) keepsTo(p tb.Principal, all []*Source) error {
+func (s *Source) keepsTo(p tokenboundary.Principal, all []*Source) error {
 	if !s.named {
 		return nil
 	}

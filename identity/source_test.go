@@ -10,7 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	tb "github.com/tokenboundary/tokenboundary"
+	"github.com/tokenboundary/tokenboundary"
 	"github.com/tokenboundary/tokenboundary/identity"
 )
 
@@ -27,15 +27,15 @@ func household(t testing.TB) []*identity.Source {
 }
 
 // ask tries the sources in order, as a Governor does.
-func ask(t testing.TB, sources []tb.IdentitySource, cred tb.Credential) (tb.Principal, error) {
+func ask(t testing.TB, sources []tokenboundary.IdentitySource, cred tokenboundary.Credential) (tokenboundary.Principal, error) {
 	t.Helper()
-	p, err := tb.Principal{}, tb.ErrNotMine
+	p, err := tokenboundary.Principal{}, tokenboundary.ErrNotMine
 	for _, s := range sources {
 		if p, err = s.Identify(t.Context(), cred); err == nil {
 			return p, nil
 		}
 		require.Zero(t, p)
-		if !errors.Is(err, tb.ErrNotMine) {
+		if !errors.Is(err, tokenboundary.ErrNotMine) {
 			break
 		}
 	}
@@ -45,22 +45,22 @@ func ask(t testing.TB, sources []tb.IdentitySource, cred tb.Credential) (tb.Prin
 func TestSourcesFindTheirOwn(t *testing.T) {
 	sources, err := identity.Sources(household(t)...)
 	require.NoError(t, err)
-	for want, cred := range map[string]tb.Credential{
+	for want, cred := range map[string]tokenboundary.Credential{
 		"alice":                              idToken(t, alice),
 		"corp|alice":                         idToken(t, with(alice, m{"iss": partner})),
 		agentID:                              svid(t, esKey, svidHeader, svidClaims),
 		"system:serviceaccount:prod:crawler": projected(t, podToken),
 		"support-bot":                        asserted(t, "", nil, assertion),
-		"crm":                                {Type: tb.TypeClientSecret, ID: "crm", Value: secret},
+		"crm":                                {Type: tokenboundary.TypeClientSecret, ID: "crm", Value: secret},
 	} {
 		p, err := ask(t, sources, cred)
 		require.NoError(t, err)
 		require.Equal(t, want, p.Party.ID)
 	}
 	_, err = ask(t, sources, idToken(t, with(alice, m{"iss": "https://stranger.example"})))
-	require.ErrorIs(t, err, tb.ErrNotMine)
-	_, err = ask(t, sources, tb.Credential{Type: tb.TypeAccessToken, Value: idToken(t, alice).Value})
-	require.ErrorIs(t, err, tb.ErrNotMine)
+	require.ErrorIs(t, err, tokenboundary.ErrNotMine)
+	_, err = ask(t, sources, tokenboundary.Credential{Type: tokenboundary.TypeAccessToken, Value: idToken(t, alice).Value})
+	require.ErrorIs(t, err, tokenboundary.ErrNotMine)
 }
 
 func TestSourcesKeepNamesApart(t *testing.T) {
@@ -140,21 +140,21 @@ func TestKeysFromAnEndpoint(t *testing.T) {
 	require.Zero(t, hits.Load(), "nothing is fetched before it is needed")
 
 	_, err := s.Identify(t.Context(), idToken(t, alice))
-	require.ErrorIs(t, err, tb.ErrUnavailable, "keys that cannot be had are no reason to refuse the credential for good")
-	require.NotErrorIs(t, err, tb.ErrNotMine)
+	require.ErrorIs(t, err, tokenboundary.ErrUnavailable, "keys that cannot be had are no reason to refuse the credential for good")
+	require.NotErrorIs(t, err, tokenboundary.ErrNotMine)
 	status.Store(http.StatusOK)
 	clk.Add(10 * time.Second)
 	accepts(t, s, idToken(t, alice))
-	refuses(t, s, tb.Credential{Type: tb.TypeIDToken, Value: token(t, rogue, esHeader, alice)}, "does not verify")
+	refuses(t, s, tokenboundary.Credential{Type: tokenboundary.TypeIDToken, Value: token(t, rogue, esHeader, alice)}, "does not verify")
 	require.EqualValues(t, 2, hits.Load())
 	for _, kid := range []string{"a", "b", "c"} {
-		refuses(t, s, tb.Credential{Type: tb.TypeIDToken, Value: token(t, rogue, with(esHeader, m{"kid": kid}), alice)}, "no such key")
+		refuses(t, s, tokenboundary.Credential{Type: tokenboundary.TypeIDToken, Value: token(t, rogue, with(esHeader, m{"kid": kid}), alice)}, "no such key")
 	}
 	require.EqualValues(t, 3, hits.Load())
 
 	cfg.Issuer = partner
 	other := source(t, identity.OIDC, cfg)
 	passes(t, other, idToken(t, alice))
-	refuses(t, other, tb.Credential{Type: tb.TypeIDToken, Value: token(t, esKey, with(esHeader, m{"typ": "dpop+jwt"}), with(alice, m{"iss": partner}))}, "type of token")
+	refuses(t, other, tokenboundary.Credential{Type: tokenboundary.TypeIDToken, Value: token(t, esKey, with(esHeader, m{"typ": "dpop+jwt"}), with(alice, m{"iss": partner}))}, "type of token")
 	require.EqualValues(t, 3, hits.Load(), "nothing is fetched for a token that is refused anyway")
 }

@@ -1,6 +1,7 @@
 package identity
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,7 +10,7 @@ import (
 
 	"github.com/benbjohnson/clock"
 
-	tb "github.com/tokenboundary/tokenboundary"
+	"github.com/tokenboundary/tokenboundary"
 	"github.com/tokenboundary/tokenboundary/internal/canon"
 	"github.com/tokenboundary/tokenboundary/internal/front"
 	"github.com/tokenboundary/tokenboundary/internal/jose"
@@ -54,19 +55,17 @@ func SPIFFE(cfg SPIFFEConfig) (*Source, error) {
 
 func newTrustDomain(cfg SPIFFEConfig) (*trustDomain, error) {
 	if cfg.Session == "" {
-		cfg.Session = "workload"
+		cfg.Session = workload
 	}
 	switch {
 	case checkTrustDomain(cfg.TrustDomain) != nil:
 		return nil, fieldError("TrustDomain is required and must be the name of a trust domain")
 	case canon.Name(cfg.Audience) != nil:
 		return nil, fieldError("Audience is required")
-	case cfg.Session != "workload" && cfg.Session != "agent" && cfg.Session != "human":
-		return nil, fieldError(`Session must be "human", "agent" or "workload"`)
 	case cfg.BundleFile == "":
 		return nil, fieldError("BundleFile is required")
 	}
-	if err := checkLeeway(cfg.Leeway); err != nil {
+	if err := cmp.Or(checkSession(cfg.Session), checkLeeway(cfg.Leeway)); err != nil {
 		return nil, err
 	}
 	keys, err := jose.File(cfg.BundleFile)
@@ -81,43 +80,43 @@ func newTrustDomain(cfg SPIFFEConfig) (*trustDomain, error) {
 	}, nil
 }
 
-func (s *trustDomain) identify(ctx context.Context, cred tb.Credential) (tb.Principal, error) {
-	if cred.Type != tb.TypeJWT {
-		return tb.Principal{}, notMine("type of credential")
+func (s *trustDomain) identify(ctx context.Context, cred tokenboundary.Credential) (tokenboundary.Principal, error) {
+	if cred.Type != tokenboundary.TypeJWT {
+		return tokenboundary.Principal{}, notMine("type of credential")
 	}
 	tok, err := front.Parse(cred.Value)
 	if err != nil {
-		return tb.Principal{}, fmt.Errorf("identity: %w", err)
+		return tokenboundary.Principal{}, fmt.Errorf("identity: %w", err)
 	}
 	c := readClaims(tok.Payload)
 	sub, _ := c.value("sub").(string)
 	if !strings.HasPrefix(sub, s.ns.issuer+"/") {
-		return tb.Principal{}, notMine("trust domain")
+		return tokenboundary.Principal{}, notMine("trust domain")
 	}
 	if id, err := ParseID(sub); err != nil || id.TrustDomain != s.cfg.TrustDomain {
-		return tb.Principal{}, errSPIFFE
+		return tokenboundary.Principal{}, errSPIFFE
 	}
 	if tok.Kid == "" {
-		return tb.Principal{}, errors.New("identity: SVID names no key")
+		return tokenboundary.Principal{}, errors.New("identity: SVID names no key")
 	}
 	if err := s.v.verify(ctx, tok); err != nil {
-		return tb.Principal{}, err
+		return tokenboundary.Principal{}, err
 	}
 	p := s.principal(c)
 	if c.err != nil {
-		return tb.Principal{}, c.err
+		return tokenboundary.Principal{}, c.err
 	}
 	return p, nil
 }
 
-func (s *trustDomain) principal(c *claims) tb.Principal {
+func (s *trustDomain) principal(c *claims) tokenboundary.Principal {
 	c.plain()
 	c.addressed(s.cfg.Audience, false)
 	issued, expires := c.times(window{now: s.cfg.Clock.Now(), leeway: s.cfg.Leeway})
 	c.text("jti")
 	ns := s.ns
 	ns.iss = c.text("iss")
-	return tb.Principal{
+	return tokenboundary.Principal{
 		Party:   lineage.Party{ID: c.text("sub"), Issuer: ns.issuer, Kind: s.cfg.Session},
 		Session: lineage.Session{Kind: s.cfg.Session},
 		Issued:  issued, Expires: expires, Identity: true,

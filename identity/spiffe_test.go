@@ -8,7 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	tb "github.com/tokenboundary/tokenboundary"
+	"github.com/tokenboundary/tokenboundary"
 	"github.com/tokenboundary/tokenboundary/identity"
 	"github.com/tokenboundary/tokenboundary/lineage"
 )
@@ -33,13 +33,13 @@ var (
 	svidClaims = m{"sub": agentID, "aud": []string{boundary}, "exp": at(time.Minute), "iat": at(-time.Minute)}
 )
 
-func svid(t testing.TB, key crypto.Signer, header m, claims any) tb.Credential {
-	return tb.Credential{Type: tb.TypeJWT, Value: token(t, key, header, claims)}
+func svid(t testing.TB, key crypto.Signer, header m, claims any) tokenboundary.Credential {
+	return tokenboundary.Credential{Type: tokenboundary.TypeJWT, Value: token(t, key, header, claims)}
 }
 
 func TestSPIFFEPrincipal(t *testing.T) {
 	s := source(t, identity.SPIFFE, spiffeConfig(t))
-	want := tb.Principal{
+	want := tokenboundary.Principal{
 		Party:   lineage.Party{ID: agentID, Issuer: "spiffe://acme.example", Kind: "workload"},
 		Session: lineage.Session{Kind: "workload"},
 		Issued:  start.Add(-time.Minute), Expires: start.Add(time.Minute), Identity: true,
@@ -64,7 +64,7 @@ func TestSPIFFERules(t *testing.T) {
 	accepts(t, s, svid(t, rsKey, m{"alg": "PS256", "kid": "rs"}, svidClaims))
 	c := func(change m) m { return with(svidClaims, change) }
 	for name, x := range map[string]struct {
-		cred tb.Credential
+		cred tokenboundary.Credential
 		why  string
 	}{
 		"EdDSA":           {svid(t, edKey, m{"alg": "EdDSA", "kid": "ed"}, svidClaims), "algorithm is not accepted"},
@@ -93,7 +93,7 @@ func TestSPIFFERules(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) { refuses(t, s, x.cred, x.why) })
 	}
-	passes(t, s, tb.Credential{Type: tb.TypeIDToken, Value: token(t, esKey, svidHeader, svidClaims)})
+	passes(t, s, tokenboundary.Credential{Type: tokenboundary.TypeIDToken, Value: token(t, esKey, svidHeader, svidClaims)})
 	for _, sub := range []any{nil, 1, "alice", "spiffe://acme.example", "spiffe://other.example/a", "spiffe://acme.example.evil/a",
 		"spiffe://ACME.example/a", "SPIFFE://acme.example/a", "spiffe://acme.example:443/a", "spiffe://u@acme.example/a"} {
 		passes(t, s, svid(t, esKey, svidHeader, c(m{"sub": sub})))

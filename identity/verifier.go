@@ -10,7 +10,7 @@ import (
 
 	"github.com/benbjohnson/clock"
 
-	tb "github.com/tokenboundary/tokenboundary"
+	"github.com/tokenboundary/tokenboundary"
 	"github.com/tokenboundary/tokenboundary/internal/front"
 	"github.com/tokenboundary/tokenboundary/internal/jose"
 )
@@ -39,7 +39,7 @@ func (v verifier) verify(ctx context.Context, tok front.Token) error {
 	}
 	set, err := v.keys.Keys(ctx, tok.Kid)
 	if errors.Is(err, jose.ErrUnavailable) {
-		return &tb.UnavailableError{RetryAfter: time.Second, Err: fmt.Errorf("identity: %w", err)}
+		return &tokenboundary.UnavailableError{RetryAfter: time.Second, Err: fmt.Errorf("identity: %w", err)}
 	}
 	if err != nil {
 		return fmt.Errorf("identity: %w", err)
@@ -82,6 +82,18 @@ func algorithms(configured []string) ([]string, error) {
 	return slices.Clone(configured), nil
 }
 
+// workload is the kind of a session that is neither a human's nor an agent's.
+const workload = "workload"
+
+// checkSession refuses what is no kind of a session (lineage.Session.Kind).
+func checkSession(kind string) error {
+	switch kind {
+	case "human", "agent", workload:
+		return nil
+	}
+	return fieldError(`Session must be "human", "agent" or "workload"`)
+}
+
 func checkLeeway(d time.Duration) error {
 	if d < 0 || d > maxLeeway {
 		return fieldError("Leeway must be from 0 to 5m")
@@ -97,7 +109,9 @@ func orClock(c clock.Clock) clock.Clock {
 }
 
 // notMine says that a credential is for another source.
-func notMine(kind string) error { return fmt.Errorf("identity: %s: %w", kind, tb.ErrNotMine) }
+func notMine(kind string) error {
+	return fmt.Errorf("identity: %s: %w", kind, tokenboundary.ErrNotMine)
+}
 
 // fieldError says what is wrong with a field of a configuration.
 type fieldError string

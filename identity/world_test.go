@@ -20,7 +20,7 @@ import (
 	gojose "github.com/go-jose/go-jose/v4"
 	"github.com/stretchr/testify/require"
 
-	tb "github.com/tokenboundary/tokenboundary"
+	"github.com/tokenboundary/tokenboundary"
 	"github.com/tokenboundary/tokenboundary/identity"
 )
 
@@ -147,7 +147,7 @@ func source[C any](t testing.TB, make func(C) (*identity.Source, error), cfg C) 
 }
 
 // accepts requires that s accepts the credential.
-func accepts(t testing.TB, s tb.IdentitySource, cred tb.Credential) tb.Principal {
+func accepts(t testing.TB, s tokenboundary.IdentitySource, cred tokenboundary.Credential) tokenboundary.Principal {
 	t.Helper()
 	p, err := s.Identify(t.Context(), cred)
 	require.NoError(t, err)
@@ -155,11 +155,11 @@ func accepts(t testing.TB, s tb.IdentitySource, cred tb.Credential) tb.Principal
 }
 
 // refuses requires that s refuses the credential for a reason, and not because it were for another source.
-func refuses(t testing.TB, s tb.IdentitySource, cred tb.Credential, why string) {
+func refuses(t testing.TB, s tokenboundary.IdentitySource, cred tokenboundary.Credential, why string) {
 	t.Helper()
 	p, err := s.Identify(t.Context(), cred)
 	require.ErrorContains(t, err, why)
-	require.NotErrorIs(t, err, tb.ErrNotMine)
+	require.NotErrorIs(t, err, tokenboundary.ErrNotMine)
 	require.Zero(t, p)
 	if len(cred.Value) > 3 {
 		require.NotContains(t, err.Error(), cred.Value)
@@ -167,9 +167,9 @@ func refuses(t testing.TB, s tb.IdentitySource, cred tb.Credential, why string) 
 }
 
 // passes requires that s leaves the credential to other sources.
-func passes(t testing.TB, s tb.IdentitySource, cred tb.Credential) {
+func passes(t testing.TB, s tokenboundary.IdentitySource, cred tokenboundary.Credential) {
 	t.Helper()
 	p, err := s.Identify(t.Context(), cred)
-	require.ErrorIs(t, err, tb.ErrNotMine)
+	require.ErrorIs(t, err, tokenboundary.ErrNotMine)
 	require.Zero(t, p)
 }

@@ -47,8 +47,12 @@ func Example() {
 		log.Fatal(err)
 	}
 
+	jwks, err := m.JWKS(ctx) // a server that publishes it is named by VerifierConfig.URI instead
+	if err != nil {
+		log.Fatal(err)
+	}
 	v, err := mint.NewVerifier(mint.VerifierConfig{
-		Issuer: "https://boundary.example", Audience: "https://crm.example.com/", Keys: m.JWKS, Clock: now,
+		Issuer: "https://boundary.example", Audience: "https://crm.example.com/", JWKS: jwks, Clock: now,
 	})
 	if err != nil {
 		log.Fatal(err)

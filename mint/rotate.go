@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/tokenboundary/tokenboundary"
+	"github.com/tokenboundary/tokenboundary/internal/jose"
 	"github.com/tokenboundary/tokenboundary/lineage"
 	"github.com/tokenboundary/tokenboundary/store"
 )
@@ -158,7 +159,7 @@ func (m *Mint) tend(ctx context.Context) (*snapshot, error) {
 	if s := m.snap.Load(); !m.wants(s, now) {
 		return s, nil
 	}
-	if m.tending.err != nil && within(now, m.tending.at, freshness) {
+	if m.tending.err != nil && jose.Within(now, m.tending.at, freshness) {
 		return nil, m.tending.err
 	}
 	err := m.settle(ctx, "")

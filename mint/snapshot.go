@@ -52,12 +52,6 @@ func (s *snapshot) jwks(now time.Time, overlap time.Duration) ([]byte, error) {
 	return jose.Marshal(list)
 }
 
-// within reports whether at lies less than d before now. After a step back of the clock nothing is recent.
-func within(now, at time.Time, d time.Duration) bool {
-	age := now.Sub(at)
-	return !at.IsZero() && age >= 0 && age < d
-}
-
 // lock waits for the gate.
 func (m *Mint) lock(ctx context.Context) error {
 	select {
@@ -74,7 +68,7 @@ func (m *Mint) unlock() { <-m.gate }
 // share readings: however many wait, there is at most one under way and one to follow. A store that failed is asked
 // again only after age.
 func (m *Mint) current(ctx context.Context, age time.Duration) (*snapshot, error) {
-	if s := m.snap.Load(); within(m.clock.Now(), s.at, age) {
+	if s := m.snap.Load(); jose.Within(m.clock.Now(), s.at, age) {
 		return s, nil
 	}
 	before := m.rounds.Load()
@@ -84,12 +78,12 @@ func (m *Mint) current(ctx context.Context, age time.Duration) (*snapshot, error
 	defer m.unlock()
 	s := m.snap.Load()
 	switch now := m.clock.Now(); {
-	case m.reading.round > before, m.reading.err != nil && within(now, m.reading.at, age):
+	case m.reading.round > before, m.reading.err != nil && jose.Within(now, m.reading.at, age):
 		if m.reading.err != nil {
 			return nil, m.reading.err
 		}
 		return s, nil
-	case within(now, s.at, age):
+	case jose.Within(now, s.at, age):
 		return s, nil
 	}
 	return m.read(ctx)

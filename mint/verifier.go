@@ -14,15 +14,7 @@ import (
 	"github.com/tokenboundary/tokenboundary/internal/jose"
 )
 
-// The times of a Verifier that gets its keys from a function.
-const (
-	keysFresh = 5 * time.Minute  // a set is used this long before it is asked for again
-	keysKept  = time.Hour        // the last good set is used this long while none can be had
-	keysMiss  = 10 * time.Second // at most one question for a kid that is not in the set
-	keysRetry = time.Second      // at most one question while none can be had
-)
-
-// VerifierConfig is what a Verifier is made of. Issuer, Audience, and one of JWKS, URI and Keys are required.
+// VerifierConfig is what a Verifier is made of. Issuer, Audience, and one of JWKS and URI are required.
 type VerifierConfig struct {
 	// Issuer is the exact iss of the tokens.
 	Issuer string
@@ -33,9 +25,6 @@ type VerifierConfig struct {
 	// URI is where the document is fetched from: https, or http on a loopback host. Redirects are not followed. While
 	// it cannot be reached, the last document is used for a day.
 	URI string
-	// Keys returns the document as it is now, for example (*Mint).JWKS. It is called when the last one is five minutes
-	// old, and earlier for an unknown kid; while it fails, the last one is used until it is an hour old.
-	Keys func(context.Context) ([]byte, error)
 	// Leeway is by how much clocks may differ. Zero: 5 s.
 	Leeway time.Duration
 	// Clock is where time comes from. Nil: the machine's.
@@ -74,8 +63,8 @@ func NewVerifier(cfg VerifierConfig) (*Verifier, error) {
 }
 
 func newSource(cfg VerifierConfig, clk clock.Clock) (jose.Source, error) {
-	switch static, uri, fn := len(cfg.JWKS) > 0, cfg.URI != "", cfg.Keys != nil; {
-	case static && !uri && !fn:
+	switch static, uri := len(cfg.JWKS) > 0, cfg.URI != ""; {
+	case static && !uri:
 		set, err := jose.ParseKeySet(cfg.JWKS)
 		if err == nil && set.Len() == 0 {
 			err = errors.New("no usable key")
@@ -84,16 +73,14 @@ func newSource(cfg VerifierConfig, clk clock.Clock) (jose.Source, error) {
 			return nil, fmt.Errorf("mint: VerifierConfig.JWKS: %w", err)
 		}
 		return jose.Static(set), nil
-	case uri && !static && !fn:
+	case uri && !static:
 		source, err := jose.NewRemote(cfg.URI, clk, nil)
 		if err != nil {
 			return nil, fmt.Errorf("mint: VerifierConfig.URI: %w", err)
 		}
 		return source, nil
-	case fn && !static && !uri:
-		return &funcSource{fetch: cfg.Keys, clock: clk, gate: make(chan struct{}, 1)}, nil
 	}
-	return nil, errors.New("mint: one of VerifierConfig.JWKS, URI and Keys is required")
+	return nil, errors.New("mint: one of VerifierConfig.JWKS and URI is required")
 }
 
 // Verify returns the claims of a token that the issuer signed for this audience and that is valid now. Any other token
@@ -151,50 +138,4 @@ func (v *Verifier) key(ctx context.Context, kid string) (publicKey, error) {
 		}
 	}
 	return publicKey{}, fmt.Errorf("%w: unknown key", ErrSignature)
-}
-
-// funcSource is a jose.Source over a function.
-type funcSource struct {
-	fetch func(context.Context) ([]byte, error)
-	clock clock.Clock
-
-	gate                   chan struct{} // one place; whoever fills it may use what follows
-	set                    jose.KeySet
-	fetched, tried, missed time.Time
-}
-
-var errNoKeys = errors.New("the issuer's key set cannot be had")
-
-// Keys implements jose.Source. It fetches at most once at a time.
-func (f *funcSource) Keys(ctx context.Context, kid string) (jose.KeySet, error) {
-	select {
-	case f.gate <- struct{}{}:
-		defer func() { <-f.gate }()
-	case <-ctx.Done():
-		return jose.KeySet{}, ctx.Err()
-	}
-	now := f.clock.Now()
-	fresh := within(now, f.fetched, keysFresh)
-	switch {
-	case !fresh && !within(now, f.tried, keysRetry):
-		f.tried = f.update(ctx, now)
-	case fresh && !f.set.Has(kid) && !within(now, f.missed, keysMiss):
-		f.missed = f.update(ctx, now)
-	}
-	if !within(now, f.fetched, keysKept) {
-		return jose.KeySet{}, errNoKeys
-	}
-	return f.set, nil
-}
-
-// update fetches the set and returns when that was tried: never, if only the caller gave up.
-func (f *funcSource) update(ctx context.Context, now time.Time) time.Time {
-	raw, err := f.fetch(ctx)
-	if err != nil && ctx.Err() != nil {
-		return time.Time{}
-	}
-	if set, bad := jose.ParseKeySet(raw); err == nil && bad == nil {
-		f.set, f.fetched = set, now
-	}
-	return now
 }

@@ -140,7 +140,7 @@ func TestVerifierConfigIsChecked(t *testing.T) {
 		"Audience is required":  func(c *VerifierConfig) { c.Audience = "" },
 		"Leeway is negative":    func(c *VerifierConfig) { c.Leeway = -1 },
 		"one of VerifierConfig": func(c *VerifierConfig) { c.JWKS = nil },
-		"JWKS, URI and Keys":    func(c *VerifierConfig) { c.URI = "https://boundary.example/jwks.json" },
+		"JWKS and URI":          func(c *VerifierConfig) { c.URI = "https://boundary.example/jwks.json" },
 		"URI: jwks_uri":         func(c *VerifierConfig) { c.JWKS, c.URI = nil, "http://boundary.example/jwks.json" },
 		"no usable key":         func(c *VerifierConfig) { c.JWKS = []byte(`{"keys":[]}`) },
 		"Config.JWKS: not":      func(c *VerifierConfig) { c.JWKS = []byte(`[]`) },
@@ -168,77 +168,56 @@ func TestVerifierFollowsItsSource(t *testing.T) {
 	m := w.open()
 	var calls atomic.Int64
 	var down atomic.Bool
-	v := w.verifier(m, func(c *VerifierConfig) {
-		c.JWKS, c.Leeway = nil, 10*time.Hour
-		c.Keys = func(ctx context.Context) ([]byte, error) {
-			calls.Add(1)
-			if err := ctx.Err(); err != nil {
-				return nil, err
-			}
-			if down.Load() {
-				return nil, errDown
-			}
-			return m.JWKS(ctx)
-		}
-	})
-	verify := func(raw string) error {
-		_, err := v.Verify(t.Context(), raw)
-		return err
-	}
-	cancelled, cancel := context.WithCancel(t.Context())
-	cancel()
-	raw := w.token(m)
-	_, err := v.Verify(cancelled, raw)
-	require.ErrorIs(t, err, tokenboundary.ErrUnavailable)
-	require.NoError(t, verify(raw), "who gave up does not hold others off")
-	calls.Store(0)
-	for range 10 {
-		require.NoError(t, verify(raw))
-	}
-	require.Zero(t, calls.Load(), "the set is kept")
-
-	stolen := w.key(m)
-	w.revoke(stolen)
-	w.clock.Add(freshness)
-	require.NoError(t, verify(w.token(m)), "an unknown kid is looked up")
-	require.Equal(t, int64(1), calls.Load())
-	require.ErrorIs(t, verify(raw), ErrSignature, "and the revoked key is gone with it")
-	for range 10 {
-		require.ErrorIs(t, verify(raw), ErrSignature)
-	}
-	require.Equal(t, int64(1), calls.Load(), "at most once in a while")
-
-	raw = w.token(m)
-	down.Store(true)
-	w.clock.Add(keysFresh)
-	require.NoError(t, verify(raw))
-	require.NoError(t, verify(raw))
-	require.Equal(t, int64(2), calls.Load(), "a source that is down is not pressed")
-	w.clock.Add(keysKept - keysFresh)
-	err = verify(raw)
-	require.ErrorIs(t, err, tokenboundary.ErrUnavailable)
-	require.NotErrorIs(t, err, ErrToken)
-	down.Store(false)
-	w.clock.Add(keysRetry)
-	require.NoError(t, verify(raw))
-}
-
-func TestVerifierOverHTTP(t *testing.T) {
-	w := newWorld(t)
-	m := w.open()
 	srv := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		calls.Add(1)
 		jwks, err := m.JWKS(r.Context())
-		if err != nil {
+		if err != nil || down.Load() {
 			rw.WriteHeader(http.StatusServiceUnavailable)
 			return
 		}
 		rw.Write(jwks) //nolint:errcheck // a test
 	}))
 	defer srv.Close()
-	v := w.verifier(m, func(c *VerifierConfig) { c.JWKS, c.URI = nil, srv.URL })
-	_, err := v.Verify(t.Context(), w.token(m))
-	require.NoError(t, err)
-	late := w.open(elsewhere(t))
-	_, err = v.Verify(t.Context(), w.token(late))
-	require.NoError(t, err, "a key that came later")
+	v := w.verifier(m, func(c *VerifierConfig) { c.JWKS, c.URI, c.Leeway = nil, srv.URL, 48*time.Hour })
+	verify := func(raw string) error {
+		_, err := v.Verify(t.Context(), raw)
+		return err
+	}
+	raw := w.token(m)
+	require.NoError(t, verify(raw))
+	for range 10 {
+		require.NoError(t, verify(raw))
+	}
+	require.Equal(t, int64(1), calls.Load(), "the set is kept")
+
+	stolen := w.key(m)
+	w.revoke(stolen)
+	w.clock.Add(freshness)
+	require.NoError(t, verify(w.token(m)), "an unknown kid is looked up")
+	require.Equal(t, int64(2), calls.Load())
+	require.ErrorIs(t, verify(raw), ErrSignature, "and the revoked key is gone with it")
+	for range 10 {
+		require.ErrorIs(t, verify(raw), ErrSignature)
+	}
+	require.Equal(t, int64(2), calls.Load(), "at most once in a while")
+
+	raw = w.token(m)
+	down.Store(true)
+	w.clock.Add(time.Hour)
+	require.NoError(t, verify(raw))
+	require.NoError(t, verify(raw))
+	require.Equal(t, int64(3), calls.Load(), "a source that is down is not pressed")
+	w.clock.Add(23 * time.Hour)
+	cancelled, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, gaveUp := v.Verify(cancelled, raw)
+	for _, err := range []error{gaveUp, verify(raw)} {
+		require.ErrorIs(t, err, tokenboundary.ErrUnavailable)
+		require.NotErrorIs(t, err, ErrToken)
+	}
+	down.Store(false)
+	w.clock.Add(time.Minute)
+	require.NoError(t, verify(w.token(m)))
+	w.clock.Add(time.Minute)
+	require.NoError(t, verify(w.token(w.open(elsewhere(t)))), "a node that came later")
 }

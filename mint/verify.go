@@ -6,6 +6,7 @@ import (
 
 	"github.com/tokenboundary/tokenboundary"
 	"github.com/tokenboundary/tokenboundary/internal/canon"
+	"github.com/tokenboundary/tokenboundary/internal/jose"
 )
 
 // Verify implements tokenboundary.Minter. What is no acceptable JWS, names no key of this issuer, or is signed for
@@ -53,7 +54,7 @@ func (m *Mint) verifier(ctx context.Context, kid string) (publicKey, error) {
 	s, err := m.current(ctx, freshness)
 	if err != nil {
 		s = m.snap.Load()
-		if !within(m.clock.Now(), s.at, patience) {
+		if !jose.Within(m.clock.Now(), s.at, patience) {
 			return publicKey{}, err
 		}
 	}
@@ -81,7 +82,7 @@ func (m *Mint) ask(ctx context.Context) (*snapshot, error) {
 	}
 	defer m.unlock()
 	now := m.clock.Now()
-	if within(now, m.asked.at, freshness) {
+	if jose.Within(now, m.asked.at, freshness) {
 		return m.snap.Load(), m.asked.err
 	}
 	s, err := m.read(ctx)

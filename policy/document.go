@@ -2,7 +2,6 @@ package policy
 
 import (
 	"errors"
-	"fmt"
 	"math"
 	"path"
 	"slices"
@@ -12,6 +11,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/tokenboundary/tokenboundary/internal/canon"
+	"github.com/tokenboundary/tokenboundary/internal/yamldoc"
 )
 
 // wildcard binds any client, connection or resource. It is never implied.
@@ -53,12 +53,9 @@ type rule struct {
 
 // parseDocument reads a document. It returns nil with problems, or a document without any.
 func parseDocument(file, policyPath string, guard bool, data []byte) (*document, []Problem) {
-	if len(data) > maxFile {
-		return nil, []Problem{{File: file, Message: fmt.Sprintf("the document is larger than %d bytes", maxFile)}}
-	}
-	node, line, err := parseYAML(data)
-	if err != nil {
-		return nil, []Problem{{File: file, Line: line, Message: err.Error()}}
+	node, bad := yamldoc.Parse(data, yamlLimits)
+	if bad != nil {
+		return nil, []Problem{{File: file, Line: bad.Line, Message: bounded(bad.Message)}}
 	}
 	r := &reader{file: file}
 	d := &document{file: file, path: policyPath, guard: guard, limits: noLimits}
@@ -207,7 +204,7 @@ func (r *reader) ruleHead(d *document, n *yaml.Node, what string, allowed ...str
 	rl.id = d.path + "#" + rl.name
 	if v := f["when"]; v == nil {
 		r.fail(n, `when: is required (write "true" for always)`)
-	} else if v.Kind == yaml.ScalarNode && v.ShortTag() == "!!bool" {
+	} else if yamldoc.Is(v, "!!bool") {
 		r.fail(v, `when: must be a string (write "true" for always)`)
 	} else {
 		rl.when, rl.line = strings.TrimSpace(r.text(v, "when")), v.Line
@@ -220,9 +217,9 @@ func (r *reader) ruleHead(d *document, n *yaml.Node, what string, allowed ...str
 
 // nameHint returns the name of a rule that is about to be read, for messages about it.
 func nameHint(n *yaml.Node) string {
-	for i := 0; n.Kind == yaml.MappingNode && i+1 < len(n.Content); i += 2 {
-		if n.Content[i].Value == "rule" && validName(n.Content[i+1].Value) {
-			return n.Content[i+1].Value
+	for key, value := range yamldoc.Pairs(n) {
+		if key.Value == "rule" && validName(value.Value) {
+			return value.Value
 		}
 	}
 	return ""

@@ -12,31 +12,14 @@ import (
 	"github.com/tokenboundary/tokenboundary"
 )
 
-// bomb makes the classic document that grows tenfold with every alias.
-func bomb() string {
-	var b strings.Builder
-	b.WriteString("a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n")
-	for i := 1; i < 12; i++ {
-		fmt.Fprintf(&b, "a%d: &a%d [%s*a%d]\n", i, i, strings.Repeat(fmt.Sprintf("*a%d, ", i-1), 9), i-1)
-	}
-	return b.String()
-}
-
 func TestHostileDocumentsAreRefusedCheaply(t *testing.T) {
 	const size = maxFile - 200
 	fill := func(s string) string { return strings.Repeat(s, size/len(s)) }
 	cond := func(c string) string { return leafOf("deny:\n- {rule: r, when: '" + c + "'}\n") }
 	for name, c := range map[string]struct{ text, want string }{
-		"alias bomb":       {bomb(), "YAML anchors are not allowed"},
-		"aliases":          {leafOf("controls: &a [" + fill("*a,") + "]"), "YAML anchors are not allowed"},
-		"self alias":       {"a: &a [*a]\n", "not allowed"},
 		"too large":        {leafOf("# " + strings.Repeat("x", maxFile)), "the document is larger than 262144 bytes"},
-		"open lists":       {"a: " + fill("["), "exceeded max depth"},
-		"open maps":        {fill("{a: "), "exceeded max depth"},
-		"dashes":           {fill("- "), "exceeded max depth"},
 		"nested":           {leafOf("controls: " + strings.Repeat("[", 5000) + strings.Repeat("]", 5000)), "nested too deeply"},
 		"many values":      {leafOf("controls: [" + fill("x, ") + "x]"), "too many values"},
-		"one key again":    {fill("a: b\n"), `key "a" twice`},
 		"many rules":       {leafOf("deny:\n" + strings.Repeat("- {rule: r, when: \"true\"}\n", 257)), "deny: more than 256 entries"},
 		"many rules, two":  {leafOf("deny:\n" + rulesOf(129, "d", "") + "allow:\n" + rulesOf(129, "a", ", scopes: [a]")), "more than 256 rules"},
 		"many scopes":      {leafOf("default_scopes: [" + numbered(129, "s") + "]"), "more than 128 scopes"},

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/tokenboundary/tokenboundary/internal/canon"
+	"github.com/tokenboundary/tokenboundary/internal/yamldoc"
 )
 
 // MaxLifetime is the longest lifetime that a document may grant, and what a verdict says where neither a rule nor a
@@ -17,8 +18,6 @@ const (
 	maxFiles       = 250_000   // documents of one set
 	maxSet         = 512 << 20 // bytes of one set
 	maxPath        = canon.MaxName
-	maxDepth       = 16     // levels of a YAML document
-	maxNodes       = 20_000 // YAML nodes of one document
 	maxRules       = 256    // rules of one document
 	maxList        = 256    // entries of one list
 	maxRuleName    = 128    // bytes
@@ -27,6 +26,8 @@ const (
 	maxProblems    = 100    // reported at once
 	maxMessage     = 200    // bytes of a reported message
 )
+
+var yamlLimits = yamldoc.Limits{Bytes: maxFile, Depth: 16, Nodes: 20_000}
 
 // Limits on expressions and on the values they see, on which the cost estimate rests.
 const (

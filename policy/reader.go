@@ -4,9 +4,12 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/tokenboundary/tokenboundary/internal/yamldoc"
 )
 
 // reader takes typed values out of one parsed document and collects what is wrong with it.
@@ -29,13 +32,12 @@ func (r *reader) fields(n *yaml.Node, what string, allowed ...string) map[string
 		return nil
 	}
 	out := make(map[string]*yaml.Node, len(n.Content)/2)
-	for i := 0; i+1 < len(n.Content); i += 2 {
-		key := n.Content[i]
+	for key, value := range yamldoc.Pairs(n) {
 		if !slices.Contains(allowed, key.Value) {
 			r.fail(key, "%s: unknown key %q", what, bounded(key.Value))
 			continue
 		}
-		out[key.Value] = n.Content[i+1]
+		out[key.Value] = value
 	}
 	return out
 }
@@ -55,7 +57,7 @@ func (r *reader) items(n *yaml.Node, what string) []*yaml.Node {
 
 // text returns a string; "" where it is not one.
 func (r *reader) text(n *yaml.Node, what string) string {
-	if n.Kind != yaml.ScalarNode || n.ShortTag() != "!!str" || n.Value == "" {
+	if !yamldoc.Is(n, "!!str") || n.Value == "" {
 		r.fail(n, "%s: must be a string that is not empty (quote it if it looks like something else)", what)
 		return ""
 	}
@@ -83,8 +85,8 @@ func (r *reader) texts(n *yaml.Node, what string, check func(string) error) []st
 
 // duration returns a positive duration of whole seconds up to MaxLifetime; zero where it is not one.
 func (r *reader) duration(n *yaml.Node, what string) time.Duration {
-	d, err := time.ParseDuration(n.Value)
-	if n.Kind != yaml.ScalarNode || n.ShortTag() != "!!str" || err != nil {
+	d, ok := yamldoc.Duration(n)
+	if !ok {
 		r.fail(n, "%s: must be a duration such as 5m", what)
 		return 0
 	}
@@ -98,7 +100,7 @@ func (r *reader) duration(n *yaml.Node, what string) time.Duration {
 // number returns a whole number between 0 and most.
 func (r *reader) number(n *yaml.Node, what string, most int) int {
 	v, err := strconv.Atoi(n.Value)
-	if n.Kind != yaml.ScalarNode || n.ShortTag() != "!!int" || err != nil || strconv.Itoa(v) != n.Value {
+	if !yamldoc.Is(n, "!!int") || err != nil || strconv.Itoa(v) != n.Value {
 		r.fail(n, "%s: must be a whole number", what)
 		return 0
 	}
@@ -111,9 +113,24 @@ func (r *reader) number(n *yaml.Node, what string, most int) int {
 
 // flag returns true or false, spelt exactly so.
 func (r *reader) flag(n *yaml.Node, what string) bool {
-	if n.Kind != yaml.ScalarNode || n.ShortTag() != "!!bool" || (n.Value != "true" && n.Value != "false") {
+	if !yamldoc.Is(n, "!!bool") || (n.Value != "true" && n.Value != "false") {
 		r.fail(n, "%s: must be true or false", what)
 		return false
 	}
 	return n.Value == "true"
+}
+
+// validName reports whether s can name a directory, a document or a rule: [A-Za-z0-9][A-Za-z0-9._-]*.
+func validName(s string) bool {
+	if s == "" || len(s) > maxRuleName || strings.IndexByte("._-", s[0]) >= 0 {
+		return false
+	}
+	for i := range len(s) {
+		c := s[i]
+		letter := c|0x20 >= 'a' && c|0x20 <= 'z'
+		if !letter && (c < '0' || c > '9') && strings.IndexByte("._-", c) < 0 {
+			return false
+		}
+	}
+	return true
 }

@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"path/filepath"
 	"time"
 
 	"github.com/benbjohnson/clock"
@@ -26,13 +27,15 @@ type boundary struct {
 	http.Handler
 	policies *policy.Watched
 	closer   io.Closer
+	position position
 }
 
 // Close closes the store. No request may be under way.
 func (b *boundary) Close() error { return b.closer.Close() }
 
-// build makes the boundary that cfg describes. Its policies are watched until ctx ends.
-func build(ctx context.Context, cfg *config.Config, log *slog.Logger) (*boundary, error) {
+// build makes the boundary that cfg describes. Its policies are watched until ctx ends. A store that has lost what was
+// seen in it is refused, unless it is accepted.
+func build(ctx context.Context, cfg *config.Config, accept bool, log *slog.Logger) (*boundary, error) {
 	clk := clock.New()
 	sources, err := identities(cfg, clk)
 	if err != nil {
@@ -47,7 +50,7 @@ func build(ctx context.Context, cfg *config.Config, log *slog.Logger) (*boundary
 		return nil, err
 	}
 	b := &boundary{policies: policies, closer: closer}
-	if b.Handler, err = handler(ctx, cfg, st, policies, sources, clk, log); err != nil {
+	if err := b.open(ctx, cfg, st, sources, accept, clk, log); err != nil {
 		_ = b.Close() // the first problem is the one to tell
 		return nil, err
 	}
@@ -57,32 +60,39 @@ func build(ctx context.Context, cfg *config.Config, log *slog.Logger) (*boundary
 // minOverlap is for how long a key that was replaced verifies at least.
 const minOverlap = 2 * time.Hour
 
-func handler(ctx context.Context, cfg *config.Config, st store.Store, policies *policy.Watched,
-	sources []tokenboundary.IdentitySource, clk clock.Clock, log *slog.Logger,
-) (http.Handler, error) {
+func (b *boundary) open(ctx context.Context, cfg *config.Config, st store.Store, sources []tokenboundary.IdentitySource,
+	accept bool, clk clock.Clock, log *slog.Logger,
+) error {
 	minter, err := mint.Open(ctx, mint.Config{
 		Issuer: cfg.Issuer, Store: st, Alg: cfg.Signing.Alg, Dir: cfg.Signing.Dir, Clock: clk,
 		Overlap: max(minOverlap, cfg.Lifetimes.AccessToken+time.Minute),
 	})
 	if err != nil {
-		return nil, cfg.Signing.Errorf("%w", err)
+		return cfg.Signing.Errorf("%w", err)
 	}
 	clients := tokenboundary.ClientMap{}
 	for _, c := range cfg.Clients {
 		clients[c.ID] = c.Client
 	}
 	g, err := tokenboundary.New(tokenboundary.Config{
-		Issuer: cfg.Issuer, Store: st, Policy: policies, Clients: clients, Identities: sources, Minter: minter,
+		Issuer: cfg.Issuer, Store: st, Policy: b.policies, Clients: clients, Identities: sources, Minter: minter,
 		Lifetimes: cfg.Lifetimes, Env: cfg.Env, Clock: clk, Logger: log,
 	})
 	if err != nil {
-		return nil, err
+		return err
 	}
-	return endpoint.New(g, endpoint.Config{
+	if cfg.Store.Bolt != "" { // a store in memory has lost everything, and every token with it
+		b.position = position{g, filepath.Join(cfg.Signing.Dir, "position.json")}
+		if err := b.position.recognise(ctx, accept, minter.JWKS); err != nil {
+			return cfg.Store.Errorf("%w", err)
+		}
+	}
+	b.Handler, err = endpoint.New(g, endpoint.Config{
 		JWKS:     minter.JWKS,
-		Policies: func() (string, error) { return policies.Version(), policies.Err() },
+		Policies: func() (string, error) { return b.policies.Version(), b.policies.Err() },
 		Logger:   log, Clock: clk,
 	})
+	return err
 }
 
 type nothing struct{}
@@ -107,18 +117,17 @@ func identities(cfg *config.Config, clk clock.Clock) ([]tokenboundary.IdentitySo
 		return nil, err
 	}
 	list := []*identity.Source{clients}
-	all, err := identity.Sources(list...)
 	for _, t := range cfg.Trust {
-		s, bad := trusted(t, cfg.Lifetimes.ClockLeeway, clk)
-		if bad == nil {
+		s, err := trusted(t, cfg.Lifetimes.ClockLeeway, clk)
+		if err == nil {
 			list = append(list, s)
-			all, bad = identity.Sources(list...)
+			_, err = identity.Sources(list...) // a contradiction is reported where it arises
 		}
-		if bad != nil {
-			return nil, t.Errorf("%w", bad)
+		if err != nil {
+			return nil, t.Errorf("%w", err)
 		}
 	}
-	return all, err
+	return identity.Sources(list...)
 }
 
 // trusted returns the source of one entry of trust.

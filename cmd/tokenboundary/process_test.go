@@ -70,9 +70,9 @@ type process struct {
 }
 
 // serve starts the configuration and waits until it listens.
-func serve(t testing.TB, config string) *process {
+func serve(t testing.TB, config string, flags ...string) *process {
 	t.Helper()
-	p := &process{t: t, cmd: exec.Command(binary, "serve", "--config", config), done: make(chan struct{})}
+	p := &process{t: t, cmd: exec.Command(binary, append([]string{"serve", "--config", config}, flags...)...), done: make(chan struct{})}
 	p.news = sync.NewCond(&p.mu)
 	stderr, err := p.cmd.StderrPipe()
 	require.NoError(t, err)

@@ -33,7 +33,7 @@ const (
 )
 
 // serve serves by the configuration at path until it is told to end. An error before that is why it did not start.
-func serve(path string, stderr io.Writer) (err error) {
+func serve(path string, accept bool, stderr io.Writer) (err error) {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	reload := make(chan os.Signal, 1)
@@ -45,7 +45,7 @@ func serve(path string, stderr io.Writer) (err error) {
 		return err
 	}
 	log := slog.New(slog.NewJSONHandler(stderr, nil))
-	b, err := build(ctx, cfg, log)
+	b, err := build(ctx, cfg, accept, log)
 	switch {
 	case err != nil && ctx.Err() != nil:
 		return nil // told to end before it had started
@@ -66,6 +66,7 @@ func serve(path string, stderr io.Writer) (err error) {
 	}
 	log.Info("listening", "listening", listener.Addr().String(), "issuer", cfg.Issuer)
 	go follow(ctx, reload, b)
+	defer b.position.follow(ctx, log)()
 	return answer(ctx, listener, b, log)
 }
 

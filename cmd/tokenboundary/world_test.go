@@ -155,9 +155,9 @@ func (w *world) write(name, content string) {
 func (w *world) config() string { return filepath.Join(w.dir, "boundary.yaml") }
 
 // start starts the server, or starts it again.
-func (w *world) start() *world {
+func (w *world) start(flags ...string) *world {
 	w.t.Helper()
-	w.process = serve(w.t, w.config())
+	w.process = serve(w.t, w.config(), flags...)
 	return w
 }
 

@@ -30,6 +30,20 @@ func JSON(raw []byte) ([]byte, error) {
 	return appendValue(make([]byte, 0, len(raw)), dec, 0)
 }
 
+// Object reads one JSON object and returns its members in the form of JSON, under their exact names; a decoder into a
+// struct would match names in any case and take the last of several. It refuses what JSON refuses.
+func Object(raw []byte) (map[string]json.RawMessage, error) {
+	canonical, err := JSON(raw)
+	if err != nil {
+		return nil, err
+	}
+	var members map[string]json.RawMessage
+	if err := json.Unmarshal(canonical, &members); err != nil || members == nil {
+		return nil, errors.New("not a JSON object")
+	}
+	return members, nil
+}
+
 func appendValue(out []byte, dec *json.Decoder, depth int) ([]byte, error) {
 	tok, err := dec.Token()
 	if err != nil {

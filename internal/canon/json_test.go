@@ -81,6 +81,27 @@ func TestJSONNestingIsBounded(t *testing.T) {
 	require.ErrorIs(t, err, errJSON)
 }
 
+func TestObject(t *testing.T) {
+	got, err := Object([]byte(` {"b": [1, {"d":0, "c":1.0}], "B":null, "\u0061":"\u0041"}`))
+	require.NoError(t, err)
+	require.Equal(t, map[string]json.RawMessage{
+		"a": json.RawMessage(`"A"`), "B": json.RawMessage(`null`), "b": json.RawMessage(`[1,{"c":1.0,"d":0}]`),
+	}, got)
+	got, err = Object([]byte(`{}`))
+	require.NoError(t, err)
+	require.NotNil(t, got)
+	for in, why := range map[string]string{
+		``: "syntax", `[]`: "not a JSON object", `null`: "not a JSON object", `"a"`: "not a JSON object", `1`: "not a JSON object",
+		`{}{}`: "syntax", `{"canary":1,"canary":2}`: "duplicate", `{"a":[{"b":1,"b":2}]}`: "duplicate", "{\"a\":\"\xff\"}": "UTF-8",
+		`{"a":"\ud800"}`: "surrogate",
+	} {
+		got, err := Object([]byte(in))
+		require.ErrorContains(t, err, why, in)
+		require.NotContains(t, err.Error(), "canary")
+		require.Nil(t, got)
+	}
+}
+
 func TestAppendString(t *testing.T) {
 	got, err := AppendString([]byte("x"), "a\"b\x01")
 	require.NoError(t, err)

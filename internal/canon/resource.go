@@ -2,7 +2,6 @@ package canon
 
 import (
 	"errors"
-	"net"
 	"strings"
 )
 
@@ -147,10 +146,4 @@ func dotSegment(path string) bool {
 		}
 	}
 	return false
-}
-
-// Loopback reports whether host names the machine itself: there, plain http is as good as https.
-func Loopback(host string) bool {
-	ip := net.ParseIP(host)
-	return host == "localhost" || ip != nil && ip.IsLoopback()
 }

@@ -72,7 +72,7 @@ func Parse(raw string) (Token, error) {
 	if t.Payload, err = segment(payload); err != nil {
 		return Token{}, err
 	}
-	if _, err := Object(t.Payload); err != nil {
+	if _, err := canon.Object(t.Payload); err != nil {
 		return Token{}, fmt.Errorf("%w: payload: %w", errToken, err)
 	}
 	if t.Signature, err = segment(signature); err != nil {

@@ -2,7 +2,6 @@ package front
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -14,7 +13,7 @@ import (
 // refused and not ignored, because it may change what the token means (crit, b64, zip) or where keys come from (jwk,
 // jku, x5c, x5u).
 func (t *Token) readHeader(raw []byte) error {
-	members, err := Object(raw)
+	members, err := canon.Object(raw)
 	if err != nil {
 		return fmt.Errorf("%w: header: %w", errToken, err)
 	}
@@ -75,18 +74,4 @@ func mediaType(s string) (string, error) {
 		return "", fmt.Errorf("%w: header has an unusable value", errToken)
 	}
 	return s, nil
-}
-
-// Object reads one JSON object strictly: UTF-8, no duplicate members at any level, nothing behind it, at most
-// canon.MaxNesting levels. Its members come back as they were written, under their exact names; a decoder into a
-// struct would match names in any case and take the last of several.
-func Object(raw []byte) (map[string]json.RawMessage, error) {
-	if _, err := canon.JSON(raw); err != nil {
-		return nil, err
-	}
-	var members map[string]json.RawMessage
-	if err := json.Unmarshal(raw, &members); err != nil || members == nil {
-		return nil, errors.New("not a JSON object")
-	}
-	return members, nil
 }

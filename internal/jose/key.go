@@ -13,7 +13,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/tokenboundary/tokenboundary/internal/front"
+	"github.com/tokenboundary/tokenboundary/internal/canon"
 )
 
 // The accepted sizes of an RSA modulus in bits. The upper bound limits the work that a foreign key can cause.
@@ -24,7 +24,7 @@ const (
 
 // parseKey reads one JWK. A key that cannot verify signatures here comes back without Public; its id still counts.
 func parseKey(raw json.RawMessage) (Key, string, error) {
-	m, err := front.Object(raw)
+	m, err := canon.Object(raw)
 	if err != nil {
 		return Key{}, "", err
 	}

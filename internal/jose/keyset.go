@@ -10,7 +10,6 @@ import (
 	"slices"
 
 	"github.com/tokenboundary/tokenboundary/internal/canon"
-	"github.com/tokenboundary/tokenboundary/internal/front"
 )
 
 // Limits on a key set.
@@ -44,7 +43,7 @@ func ParseKeySet(raw []byte) (KeySet, error) {
 	if len(raw) > MaxKeySet {
 		return KeySet{}, fmt.Errorf("%w: too long", errKeySet)
 	}
-	doc, err := front.Object(raw)
+	doc, err := canon.Object(raw)
 	if err != nil {
 		return KeySet{}, fmt.Errorf("%w: %w", errKeySet, err)
 	}

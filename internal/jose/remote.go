@@ -45,13 +45,9 @@ type Remote struct {
 // NewRemote returns a Remote for an https URL, or an http one on a loopback host. A nil clk is the wall clock; a nil
 // client is one of its own. Redirects are never followed, whatever client is given.
 func NewRemote(rawURL string, clk clock.Clock, client *http.Client) (*Remote, error) {
-	u, err := url.Parse(rawURL)
+	u, err := canon.SecureURL(rawURL)
 	if err != nil {
-		return nil, errors.New("jwks_uri: not a URL")
-	}
-	secure := u.Scheme == "https" || u.Scheme == "http" && canon.Loopback(u.Hostname())
-	if !secure || u.Hostname() == "" || u.User != nil || u.Fragment != "" || u.Opaque != "" {
-		return nil, errors.New("jwks_uri: must be an https URL, or http on a loopback host, without user information or fragment")
+		return nil, fmt.Errorf("jwks_uri: %w", err)
 	}
 	if clk == nil {
 		clk = clock.New()
@@ -80,7 +76,7 @@ func (r *Remote) Keys(ctx context.Context, kid string) (KeySet, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	switch {
-	case r.set != nil && within(r.clk.Now(), r.fetched, keepTime):
+	case r.set != nil && Within(r.clk.Now(), r.fetched, keepTime):
 		return *r.set, nil
 	case r.failure != nil:
 		return KeySet{}, fmt.Errorf("%w: %w", ErrUnavailable, r.failure)
@@ -94,18 +90,18 @@ func (r *Remote) refresh(kid string) <-chan struct{} {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	now := r.clk.Now()
-	held := r.set != nil && within(now, r.fetched, keepTime)
-	fresh := held && within(now, r.fetched, cacheTime)
+	held := r.set != nil && Within(now, r.fetched, keepTime)
+	fresh := held && Within(now, r.fetched, cacheTime)
 	miss := held && kid != "" && !r.set.Has(kid)
 	var due bool
 	switch {
 	case r.flight != nil:
 	case !held:
-		due = !within(now, r.tried, emptyEvery)
-	case miss && !within(now, r.missed, missEvery):
+		due = !Within(now, r.tried, emptyEvery)
+	case miss && !Within(now, r.missed, missEvery):
 		due, r.missed = true, now
-	case !within(now, r.fetched, cacheTime-refreshAhead):
-		due = !within(now, r.tried, staleEvery)
+	case !Within(now, r.fetched, cacheTime-refreshAhead):
+		due = !Within(now, r.tried, staleEvery)
 	}
 	if due {
 		r.tried, r.flight = now, make(chan struct{})
@@ -118,8 +114,8 @@ func (r *Remote) refresh(kid string) <-chan struct{} {
 	return nil
 }
 
-// within reports whether at is less than d before now. A clock that went back makes everything old.
-func within(now, at time.Time, d time.Duration) bool {
+// Within reports whether at is less than d before now. A clock that went back makes everything old.
+func Within(now, at time.Time, d time.Duration) bool {
 	age := now.Sub(at)
 	return !at.IsZero() && age >= 0 && age < d
 }

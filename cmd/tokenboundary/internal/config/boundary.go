@@ -14,6 +14,7 @@ import (
 
 	"github.com/tokenboundary/tokenboundary"
 	"github.com/tokenboundary/tokenboundary/internal/canon"
+	"github.com/tokenboundary/tokenboundary/internal/yamldoc"
 )
 
 // config reads the whole document.
@@ -148,29 +149,26 @@ func (r *reader) env(v value, c *Config) {
 		r.fail(v, "must be a mapping")
 		return
 	}
-	c.Env, _ = r.data(v, canon.MaxNesting).(map[string]any)
+	c.Env, _ = r.data(v).(map[string]any)
 	if raw, err := json.Marshal(c.Env); r.err == nil && (err != nil || len(raw) > maxEnv) {
 		r.fail(v, "is longer than %d bytes", maxEnv)
 	}
 }
 
 // data reads plain data: what JSON can say, without null.
-func (r *reader) data(v value, depth int) any {
+func (r *reader) data(v value) any {
 	switch {
 	case r.err != nil:
 		return nil
-	case depth == 0:
-		r.fail(v, "is nested too deeply")
 	case v.node.Kind == yaml.MappingNode:
 		m := map[string]any{}
-		for i := 0; i+1 < len(v.node.Content); i += 2 {
-			k := v.node.Content[i].Value
-			m[k] = r.data(v.at(k, v.node.Content[i+1]), depth-1)
+		for k, node := range yamldoc.Pairs(v.node) {
+			m[k.Value] = r.data(v.at(k.Value, node))
 		}
 		return m
 	case v.node.Kind == yaml.SequenceNode:
 		list := []any{}
-		r.list(v, func(e value) { list = append(list, r.data(e, depth-1)) })
+		r.list(v, func(e value) { list = append(list, r.data(e)) })
 		return list
 	}
 	return r.scalar(v)

@@ -1,9 +1,7 @@
 package config
 
 import (
-	"errors"
 	"log/slog"
-	"net/url"
 	"slices"
 	"strings"
 
@@ -190,18 +188,14 @@ func (r *reader) secret(v value) Secret {
 	return Secret(s)
 }
 
-var errURI = errors.New("must be an https URL, or http on a loopback host, without user information or fragment")
-
 // uri reads where keys are served.
 func (r *reader) uri(v value) string {
 	s := r.text(v)
 	if s == "" {
 		return ""
 	}
-	u, err := url.Parse(s)
-	if err != nil || u.Hostname() == "" || u.User != nil || strings.Contains(s, "#") ||
-		u.Scheme != "https" && (u.Scheme != "http" || !canon.Loopback(u.Hostname())) {
-		r.fail(v, "%w", errURI)
+	if _, err := canon.SecureURL(s); err != nil {
+		r.fail(v, "%w", err)
 	}
 	return s
 }

@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 
 	"github.com/tokenboundary/tokenboundary"
+	"github.com/tokenboundary/tokenboundary/internal/canon"
+	"github.com/tokenboundary/tokenboundary/internal/yamldoc"
 )
 
 // Config is a whole configuration. Every path in it is absolute or relative to the working directory, every file it
@@ -81,12 +83,12 @@ func (e *Error) Error() string {
 // Unwrap returns the problem without its place.
 func (e *Error) Unwrap() error { return e.Err }
 
-// maxFile is the largest configuration file in bytes.
-const maxFile = 1 << 20
+// limits bound a configuration file: thousands of clients, and env as deep as any other data.
+var limits = yamldoc.Limits{Bytes: 1 << 20, Depth: canon.MaxNesting, Nodes: 200_000}
 
 // Load reads the configuration in a file. Relative paths in it are relative to the file. Any error is an *Error.
 func Load(path string) (*Config, error) {
-	data, err := readFile(path, maxFile)
+	data, err := readFile(path, int64(limits.Bytes))
 	if err != nil {
 		return nil, &Error{Place{File: path}, err}
 	}
@@ -95,12 +97,12 @@ func Load(path string) (*Config, error) {
 
 // Parse reads data as the configuration file at path. It opens the files that data names, and not path itself.
 func Parse(path string, data []byte) (*Config, error) {
-	r := &reader{file: path, dir: filepath.Dir(path)}
-	top, err := r.document(data)
-	if err != nil {
-		return nil, err
+	root, bad := yamldoc.Parse(data, limits)
+	if bad != nil {
+		return nil, Place{path, bad.Line, bad.Key}.Errorf("%s", bad.Message)
 	}
-	c := r.config(top)
+	r := &reader{file: path, dir: filepath.Dir(path)}
+	c := r.config(value{root, ""})
 	if r.err != nil {
 		return nil, r.err
 	}

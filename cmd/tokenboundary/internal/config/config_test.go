@@ -120,6 +120,11 @@ func TestWhatMayBeLeftOut(t *testing.T) {
 	require.Empty(t, c.Clients)
 }
 
+func TestEnvMayBeAsDeepAsJSON(t *testing.T) {
+	_, err := parse(room(t), strings.Replace(base, "regions: [eu", "regions: ["+lists(30)+", eu", 1))
+	require.NoError(t, err)
+}
+
 func TestWhatIsNotBuiltYetWarns(t *testing.T) {
 	dir := room(t)
 	text := strings.ReplaceAll(base, "clock_leeway: 3s", "clock_leeway: 3s, refresh_token: 8h, refresh_grace: 0s")
@@ -165,13 +170,13 @@ func TestTheFileItself(t *testing.T) {
 	require.NoError(t, os.WriteFile(path, []byte(base), 0o600))
 	require.NoError(t, load())
 	for text, want := range map[string]string{
-		"":                               path + ": the file is empty",
-		"# nothing\n":                    path + ": the file is empty",
-		"[]":                             path + ":1: must be a mapping",
-		base + "---\nissuer: x\n":        path + ":29: a second document",
-		base + "...\n--- [\n":            path + ":30: not YAML: did not find expected node content",
-		"issuer: [\n":                    path + ":1: not YAML: did not find expected node content",
-		strings.Repeat("#", 1<<20) + "#": path + ": longer than 1048576 bytes",
+		"":                        path + ": the document is empty",
+		"[]":                      path + ":1: must be a mapping",
+		base + "---\nissuer: x\n": path + ":29: more than one YAML document",
+		base + "# \xff":           path + ": the document is not UTF-8",
+		"issuer: [\n":             path + ":1: not YAML: did not find expected node content",
+		"env: [" + strings.Repeat("x,", 200_000) + "]": path + ":1: env[199997]: too many values",
+		strings.Repeat("#", 1<<20) + "#":               path + ": longer than 1048576 bytes",
 	} {
 		require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
 		require.EqualError(t, load(), want)

@@ -15,9 +15,6 @@ func FuzzParse(f *testing.F) {
 	path := filepath.Join(dir, "boundary.yaml")
 	f.Add(base)
 	f.Add("issuer: &a [*a]\n")
-	f.Add("? [x]\n: y\n")
-	f.Add("a: !!binary x\n---\n")
-	f.Add("? \"two\\nlines\"\n: x\n")
 	f.Add("clients:\n- {<<: {id: x}}\n")
 	f.Fuzz(func(t *testing.T, text string) {
 		c, err := parse(dir, text)

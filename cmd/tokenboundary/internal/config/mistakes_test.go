@@ -1,16 +1,19 @@
 package config_test
 
+import "strings"
+
+// lists is a list in a list, and so on, n of them.
+func lists(n int) string { return strings.Repeat("[", n) + strings.Repeat("]", n) }
+
 // mistakes are single changes of base and what they must be answered with, after the file's name.
 var mistakes = []struct{ old, new, want string }{
 	// Form.
 	{"issuer: http", "isuer: http", "1: isuer: unknown key; known are clients, env, issuer, lifetimes, listen, policies, signing, store, trust"},
-	{"listen: 127.0.0.1:0\n", "listen: 127.0.0.1:0\nlisten: 127.0.0.1:1\n", "3: listen: stands twice, first in line 2"},
-	{"policies: policies", "policies: &p policies", "4: policies: anchors and aliases are not allowed"},
-	{"policies: policies", "policies: !!str policies", "4: policies: tags are not allowed"},
-	{"store: {bolt: {path: boundary.db}}", "store: {bolt: {path: boundary.db, path: other.db}}", "3: store.bolt.path: stands twice, first in line 3"},
-	{"env: {tenant_frozen: false", "env: {3: false", "7: env: a key must be a plain string"},
-	{"env: {tenant_frozen: false", "env: {<<: {a: b}", "7: env: a key must be a plain string"},
-	{"env: {tenant_frozen: false", "env: {[a]: false", "7: env: a key must be a plain string"},
+	{"listen: 127.0.0.1:0\n", "listen: 127.0.0.1:0\nlisten: 127.0.0.1:1\n", `3: key "listen" twice, first in line 2`},
+	{"policies: policies", "policies: &p policies", "4: policies: YAML anchors and aliases are not allowed"},
+	{"store: {bolt: {path: boundary.db}}", "store: {bolt: {path: boundary.db, path: other.db}}", `3: store.bolt: key "path" twice, first in line 3`},
+	{"issuer: http", "%YAML 1.2\n---\nissuer: http", "1: YAML directives are not allowed"},
+	{"regions: [eu", "regions: [" + lists(31) + ", eu", "7: env.regions[0]" + strings.Repeat("[0]", 30) + ": nested too deeply"},
 
 	// The boundary.
 	{"issuer: http://127.0.0.1:8911\n", "", "1: issuer: is required"},
@@ -65,7 +68,7 @@ var mistakes = []struct{ old, new, want string }{
 	{"ratio: 0.5", "ratio: .nan", "7: env.ratio: must be a string, a boolean or a finite number; a date or the like goes in quotes"},
 	{"limit: 3", "limit: 9007199254740993", "7: env.limit: must be a string, a boolean or a finite number; a date or the like goes in quotes"},
 	{"regions: [eu, us]", "regions: [eu, 2026-01-01]", "7: env.regions[1]: must be a string, a boolean or a finite number; a date or the like goes in quotes"},
-	{"nested: {a: b}", "nested: {'': b}", "7: env.nested: a key must be a plain string"},
+	{"nested: {a: b}", "nested: {'': b}", "7: env.nested: a key must be a name"},
 
 	// Identity sources.
 	{"  - oidc: {", "  - saml: {", "9: trust[0].saml: unknown key; known are kubernetes, oidc, spiffe"},

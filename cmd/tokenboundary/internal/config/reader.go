@@ -1,11 +1,7 @@
 package config
 
 import (
-	"bytes"
-	"errors"
-	"io"
 	"maps"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -14,6 +10,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/tokenboundary/tokenboundary/internal/canon"
+	"github.com/tokenboundary/tokenboundary/internal/yamldoc"
 )
 
 // value is a node of the document and the key under which a person finds it.
@@ -54,72 +51,6 @@ func (r *reader) warn(v value, problem string) {
 	r.warnings = append(r.warnings, r.place(v).Errorf("%s", problem).Error())
 }
 
-var yamlLine = regexp.MustCompile(`^yaml: (?:line (\d+): )?`)
-
-// document returns the root of the only document in data.
-func (r *reader) document(data []byte) (value, error) {
-	dec := yaml.NewDecoder(bytes.NewReader(data))
-	var doc, second yaml.Node
-	if err := dec.Decode(&doc); err != nil {
-		return value{}, r.syntax(err)
-	}
-	switch err := dec.Decode(&second); {
-	case err == nil:
-		return value{}, &Error{Place{File: r.file, Line: second.Line}, errors.New("a second document")}
-	case !errors.Is(err, io.EOF):
-		return value{}, r.syntax(err)
-	}
-	top := value{doc.Content[0], ""}
-	r.plain(top)
-	return top, r.err
-}
-
-func (r *reader) syntax(err error) error {
-	if errors.Is(err, io.EOF) {
-		return &Error{Place{File: r.file}, errors.New("the file is empty")}
-	}
-	text := err.Error()
-	m := yamlLine.FindStringSubmatch(text)
-	if m == nil {
-		return &Error{Place{File: r.file}, err}
-	}
-	line, _ := strconv.Atoi(m[1])
-	return &Error{Place{File: r.file, Line: line}, errors.New("not YAML: " + text[len(m[0]):])}
-}
-
-// plain refuses everything that makes a document mean something else than it seems to: anchors, aliases, merge keys,
-// tags, keys that are no strings, and keys that stand twice.
-func (r *reader) plain(v value) {
-	n := v.node
-	switch {
-	case r.err != nil:
-	case n.Kind == yaml.AliasNode || n.Anchor != "":
-		r.fail(v, "anchors and aliases are not allowed")
-	case n.Style&yaml.TaggedStyle != 0:
-		r.fail(v, "tags are not allowed")
-	case n.Kind == yaml.SequenceNode:
-		for i := range n.Content {
-			r.plain(v.element(i))
-		}
-	case n.Kind == yaml.MappingNode:
-		lines := map[string]int{}
-		for i := 0; i+1 < len(n.Content); i += 2 {
-			k := n.Content[i]
-			if k.Kind != yaml.ScalarNode || k.ShortTag() != "!!str" || k.Anchor != "" || k.Style&yaml.TaggedStyle != 0 ||
-				canon.Name(k.Value) != nil {
-				r.fail(value{k, v.key}, "a key must be a plain string")
-				return
-			}
-			if first := lines[k.Value]; first > 0 {
-				r.fail(v.at(k.Value, k), "stands twice, first in line %d", first)
-				return
-			}
-			lines[k.Value] = k.Line
-			r.plain(v.at(k.Value, n.Content[i+1]))
-		}
-	}
-}
-
 // fields are the known keys of a mapping and what reads each.
 type fields map[string]func(value)
 
@@ -138,8 +69,8 @@ func (r *reader) object(v value, known fields, required ...string) map[string]va
 		r.fail(v, "must be a mapping")
 		return found
 	}
-	for i := 0; i+1 < len(v.node.Content); i += 2 {
-		k, e := v.node.Content[i], v.at(v.node.Content[i].Value, v.node.Content[i+1])
+	for k, node := range yamldoc.Pairs(v.node) {
+		e := v.at(k.Value, node)
 		read, ok := known[k.Value]
 		if !ok {
 			r.fail(v.at(k.Value, k), "unknown key; %s", known)
@@ -196,7 +127,7 @@ func (r *reader) names(into *[]string) func(value) {
 // text reads a string that is not empty.
 func (r *reader) text(v value) string {
 	switch {
-	case v.node.Kind != yaml.ScalarNode || v.node.ShortTag() != "!!str":
+	case !yamldoc.Is(v.node, "!!str"):
 		r.fail(v, "must be a string")
 	case v.node.Value == "":
 		r.fail(v, "is empty")
@@ -228,13 +159,9 @@ func (r *reader) choice(v value, words ...string) string {
 
 // duration reads a duration of at least least.
 func (r *reader) duration(v value, least time.Duration) time.Duration {
-	if v.node.Kind != yaml.ScalarNode {
-		r.fail(v, "must be a duration such as 90s or 5m")
-		return 0
-	}
-	d, err := time.ParseDuration(v.node.Value)
+	d, ok := yamldoc.Duration(v.node)
 	switch {
-	case err != nil || v.node.ShortTag() != "!!str":
+	case !ok:
 		r.fail(v, "must be a duration such as 90s or 5m")
 	case d < least && least > 0:
 		r.fail(v, "must be at least %s", least)
