@@ -1,5 +1,5 @@
-// Package tokenboundary decides authorisation when a token is issued, exchanged or refreshed, and not after an agent
-// already holds it.
+// Package tokenboundary decides authorisation when a token is issued or exchanged, and not after an agent already holds
+// it.
 //
 // # Model
 //
@@ -7,7 +7,7 @@
 //
 //	Request ─ authenticate ─ ancestry ─ chain ─ decide ─ seal ─ commit ∥ sign ─ release
 //
-// Authentication turns credentials into principals by means of [IdentitySource]s. Ancestry looks up what the subject
+// Authentication turns credentials into principals: each [IdentitySource] is asked in order. Ancestry looks up what the subject
 // token came from and whether all of it is still alive; the chain is who acts for whom. [Policy] sees the verified
 // [Facts] and answers with a [Verdict]. The Governor takes the meet of the verdict with everything above it, and seals
 // it; nothing later can widen the result.

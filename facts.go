@@ -1,6 +1,7 @@
 package tokenboundary
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -31,6 +32,9 @@ func (g *Governor) currentFacts(ctx context.Context) (*factSet, error) {
 		if heads[0], err = g.firstFacts(ctx); err != nil {
 			return nil, err
 		}
+	}
+	if !bytes.Equal(heads[0].Value, g.env) && g.differs.CompareAndSwap(false, true) {
+		g.cfg.Logger.WarnContext(ctx, "the store holds other facts than Config.Env, and those of the store are in force")
 	}
 	f := &factSet{version: heads[0].Version}
 	if err := json.Unmarshal(heads[0].Value, &f.env); err != nil {

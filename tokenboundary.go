@@ -78,6 +78,7 @@ type Governor struct {
 	signal  broadcast
 
 	seen            atomic.Int64 // the latest time, in milliseconds
+	differs         atomic.Bool  // it was said that the store holds other facts
 	unauthenticated atomic.Uint64
 	unrecorded      atomic.Uint64
 }

@@ -112,6 +112,10 @@ func (c *call) fail(err error) []slog.Attr {
 	}
 	e.Write(c)
 	attrs := []slog.Attr{slog.String("error", e.Code)}
+	var denied *tokenboundary.DeniedError
+	if errors.As(err, &denied) { // by this id an operator finds the reason in the lineage
+		attrs = append(attrs, slog.String("decision", denied.Decision.ID.String()), slog.String("parameter", denied.Decision.Parameter))
+	}
 	if e.Status >= http.StatusInternalServerError {
 		attrs = append(attrs, slog.String("cause", err.Error()))
 	}

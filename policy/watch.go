@@ -64,6 +64,9 @@ func Watch(ctx context.Context, dir string, opts WatchOptions) (*Watched, error)
 	if opts.Logger == nil {
 		opts.Logger = slog.New(slog.DiscardHandler)
 	}
+	if _, err := os.ReadDir(dir); err != nil {
+		return nil, fmt.Errorf("policy: %w", err) // names the directory; a set knows only what is in it
+	}
 	w := &Watched{dir: dir, log: opts.Logger, onChange: opts.OnChange}
 	w.seen = w.look()
 	set, err := Load(os.DirFS(dir))

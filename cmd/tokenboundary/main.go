@@ -22,6 +22,7 @@ const usage = `Usage:
   tokenboundary serve --config FILE   serve tokens by the configuration in FILE
       --accept-store                  also from a store that was wiped or restored from a copy: every token signed
                                       until now is ended, and readers of the revocation feed begin anew
+      --debug                         log more: why the authentication of a client failed
   tokenboundary version               print the version
   tokenboundary help                  print this
 
@@ -64,7 +65,9 @@ func runServe(args []string, stderr io.Writer) int {
 	flags := flag.NewFlagSet("serve", flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
 	path := flags.String("config", "", "configuration file")
-	accept := flags.Bool("accept-store", false, "serve a store that has lost entries")
+	var opts options
+	flags.BoolVar(&opts.accept, "accept-store", false, "serve a store that has lost entries")
+	flags.BoolVar(&opts.debug, "debug", false, "log failed client authentication too")
 	switch err := flags.Parse(args); {
 	case errors.Is(err, flag.ErrHelp):
 		say(stderr, usage)
@@ -76,7 +79,7 @@ func runServe(args []string, stderr io.Writer) int {
 	case *path == "":
 		return misuse(stderr, "serve: --config is required")
 	}
-	if err := serve(*path, *accept, stderr); err != nil {
+	if err := serve(*path, opts, stderr); err != nil {
 		say(stderr, "tokenboundary: "+line(err)+"\n")
 		return exitError
 	}

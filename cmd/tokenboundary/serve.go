@@ -32,8 +32,14 @@ const (
 	shutdownTime = 8 * time.Second
 )
 
+// options are the flags of serve.
+type options struct {
+	accept bool // a store that has lost entries
+	debug  bool // log more
+}
+
 // serve serves by the configuration at path until it is told to end. An error before that is why it did not start.
-func serve(path string, accept bool, stderr io.Writer) (err error) {
+func serve(path string, opts options, stderr io.Writer) (err error) {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	reload := make(chan os.Signal, 1)
@@ -44,8 +50,12 @@ func serve(path string, accept bool, stderr io.Writer) (err error) {
 	if err != nil {
 		return err
 	}
-	log := slog.New(slog.NewJSONHandler(stderr, nil))
-	b, err := build(ctx, cfg, accept, log)
+	level := slog.LevelInfo
+	if opts.debug {
+		level = slog.LevelDebug
+	}
+	log := slog.New(slog.NewJSONHandler(stderr, &slog.HandlerOptions{Level: level}))
+	b, err := build(ctx, cfg, opts.accept, log)
 	switch {
 	case err != nil && ctx.Err() != nil:
 		return nil // told to end before it had started

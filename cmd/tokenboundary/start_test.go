@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -133,6 +134,22 @@ func TestTheExampleStarts(t *testing.T) {
 	w.process = serve(t, filepath.Join(w.dir, "example", "boundary.yaml"))
 	answer := w.token(w.asBot(w.exchange("alice", "cases:read")))
 	w.requireActive(answer["access_token"])
+	w.end()
+}
+
+// TestTheMinimalExampleStarts: three secrets are all that it needs.
+func TestTheMinimalExampleStarts(t *testing.T) {
+	w := newWorld(t)
+	require.NoError(t, os.CopyFS(filepath.Join(w.dir, "example"), os.DirFS("example")))
+	text, err := os.ReadFile(filepath.Join(w.dir, "example", "minimal.yaml"))
+	require.NoError(t, err)
+	w.write("example/minimal.yaml", strings.Replace(string(text), "listen: 127.0.0.1:8911", "listen: 127.0.0.1:0", 1))
+	for _, name := range []string{"bot", "crm", "ops"} {
+		w.write("example/"+name+".secret", "the-secret-of-"+name+"\n")
+	}
+	w.process = serve(t, filepath.Join(w.dir, "example", "minimal.yaml"))
+	answer := w.token(url.Values{"grant_type": {"client_credentials"}, "scope": {"cases:read"}}, basic("bot", "the-secret-of-bot"))
+	require.Equal(t, "cases:read", answer["scope"])
 	w.end()
 }
 

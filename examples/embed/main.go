@@ -1,5 +1,7 @@
 // Embed is the whole wiring of a boundary inside a Go program: a store, a policy directory, an identity provider, the
-// clients, the signing keys, and the HTTP endpoints.
+// clients, the signing keys, and the HTTP endpoints. It wants an identity provider and the public keys of one client:
+//
+//	go run ./examples/embed -policies examples/embed/policies -client-jwks bot.jwks.json -data /tmp
 package main
 
 import (
@@ -34,7 +36,7 @@ func main() {
 
 func run(ctx context.Context, args []string, out io.Writer) (err error) {
 	flags := flag.NewFlagSet("embed", flag.ContinueOnError)
-	listen := flags.String("listen", "127.0.0.1:0", "`address` to listen on")
+	listen := flags.String("listen", "127.0.0.1:8910", "`address` to listen on")
 	data := flags.String("data", ".", "`directory` for the database and the signing keys")
 	policies := flags.String("policies", "policies", "policy `directory`")
 	idp := flags.String("idp", "https://idp.example", "`issuer` of the identity provider, with its key set at /jwks.json")
@@ -50,15 +52,15 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 	issuer := "http://" + listener.Addr().String() // for loopback; elsewhere the https URL that clients see
 
 	// What the boundary is made of.
+	rules, err := policy.Watch(ctx, *policies, policy.WatchOptions{}) // a change is in force within two seconds
+	if err != nil {
+		return err
+	}
 	store, err := bolt.Open(filepath.Join(*data, "boundary.db"))
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
-	rules, err := policy.Watch(ctx, *policies, policy.WatchOptions{}) // a change is in force within two seconds
-	if err != nil {
-		return err
-	}
 	people, err := identity.OIDC(identity.OIDCConfig{Issuer: *idp, Audience: issuer, JWKSURI: *idp + "/jwks.json", Session: "human"})
 	if err != nil {
 		return err
