@@ -149,58 +149,6 @@ func derives(tx *store.Tx, e store.Entry) error {
 	return nil
 }
 
-// release is the end of the pipeline: the token leaves only when it is both signed and durably recorded. Where the
-// commit changes a head, the signature comes first, so that nothing is spent on a token that cannot be released;
-// otherwise the two run side by side.
-func (h *hop) release(ctx context.Context) (Token, error) {
-	tx, err := h.transaction()
-	if err != nil {
-		return Token{}, err
-	}
-	r := h.records[len(h.records)-1]
-	var raw string
-	sign := func() (err error) {
-		if raw, err = h.g.cfg.Minter.Mint(ctx, claimsOf(r)); err != nil {
-			return unavailable("sign", err)
-		}
-		if raw == "" || len(raw) > canon.MaxMinted {
-			return unavailable("sign", errors.New("token of unusable length"))
-		}
-		return nil
-	}
-	if len(tx.Swaps) > 0 || len(tx.Adds) > 0 {
-		if err = sign(); err == nil {
-			err = h.commit(ctx, tx)
-		}
-	} else {
-		signed := make(chan error, 1)
-		go func() { signed <- sign() }()
-		err = h.commit(ctx, tx)
-		if failed := <-signed; err == nil {
-			err = failed
-		}
-	}
-	if err != nil {
-		return Token{}, err
-	}
-	return h.token(r, raw), nil
-}
-
-func (h *hop) token(r lineage.Record, raw string) Token {
-	t := Token{
-		value: raw, ID: r.ID(), Client: r.Body.Client,
-		IssuedAt: r.IssuedAt.Truncate(time.Second), ExpiresIn: time.Duration(r.ExpiresAt.Unix()-r.IssuedAt.Unix()) * time.Second,
-		Audience: r.Body.Audience, Details: r.Body.Granted.Details, TaskID: r.TaskID(),
-	}
-	if len(r.Body.Granted.Access) > 0 {
-		t.Scopes = r.Body.Granted.Access[0].Scopes
-	}
-	if h.task != nil {
-		t.Task = r.Body.Task
-	}
-	return t
-}
-
 // commit writes the hop's transaction and says what a conflict means for it.
 func (h *hop) commit(ctx context.Context, tx store.Tx) error {
 	err := h.g.commit(ctx, tx)

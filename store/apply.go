@@ -71,31 +71,14 @@ func allKnown(v View, records []lineage.Record) (bool, error) {
 
 // judge checks every condition of tx and leaves in heads what its swaps and adds make of them.
 func judge(v View, tx Tx, heads map[string]Head) error {
+	if err := holds(v, tx); err != nil {
+		return err
+	}
 	head := func(key string) (Head, error) {
 		if h, ok := heads[key]; ok {
 			return h, nil
 		}
 		return v.Head(key)
-	}
-	for _, r := range tx.Requires {
-		h, err := head(r.Key)
-		if err != nil {
-			return err
-		}
-		if h.State != r.State || !r.AnyVersion && h.Version != r.Version {
-			return &Conflict{Key: r.Key}
-		}
-	}
-	for _, u := range tx.Unrevoked {
-		for _, sel := range u.Selectors {
-			m, err := v.Mark(sel)
-			if err != nil {
-				return err
-			}
-			if m.Kills(u.Since) {
-				return &Conflict{Mark: m}
-			}
-		}
 	}
 	for _, s := range tx.Swaps {
 		h, err := head(s.Key)
@@ -117,6 +100,31 @@ func judge(v View, tx Tx, heads map[string]Head) error {
 		}
 		h.Count += a.N
 		heads[a.Key] = h
+	}
+	return nil
+}
+
+// holds checks the conditions on what tx does not write.
+func holds(v View, tx Tx) error {
+	for _, r := range tx.Requires {
+		h, err := v.Head(r.Key)
+		if err != nil {
+			return err
+		}
+		if h.State != r.State || !r.AnyVersion && h.Version != r.Version {
+			return &Conflict{Key: r.Key}
+		}
+	}
+	for _, u := range tx.Unrevoked {
+		for _, sel := range u.Selectors {
+			m, err := v.Mark(sel)
+			if err != nil {
+				return err
+			}
+			if m.Kills(u.Since) {
+				return &Conflict{Mark: m}
+			}
+		}
 	}
 	return nil
 }
