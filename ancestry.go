@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/tokenboundary/tokenboundary/lineage"
@@ -28,6 +27,7 @@ func (h *hop) ancestry(ctx context.Context) error {
 	case err != nil:
 		return err
 	case e != nil:
+		h.mayAct = p.MayAct
 		err = h.inherit(e.Record)
 	default:
 		err = h.begin(ctx, p)
@@ -56,23 +56,21 @@ func (h *hop) present(ctx context.Context, c Credential, param string) (Principa
 		return p, nil, err
 	}
 	if err != nil {
-		why := err.Error()
-		if c.Value != "" {
-			why = strings.ReplaceAll(why, c.Value, "…") // a plug-in may repeat what it was given
-		}
-		return p, nil, refuse(CodeInvalidRequest, param, "not acceptable: "+why)
+		return p, nil, refuse(CodeInvalidRequest, param, "not acceptable: "+scrubbed(err, c))
+	}
+	if !p.Expires.IsZero() && !h.now.Before(p.Expires.Add(h.g.cfg.Lifetimes.ClockLeeway)) {
+		return p, nil, refuse(CodeInvalidRequest, param, "expired")
+	}
+	once, err := onceProof(p)
+	switch {
+	case err != nil:
+		return p, nil, refuse(CodeInvalidRequest, param, err.Error())
+	case once != nil && slices.ContainsFunc(h.proofs, func(o *proof) bool { return o.key == once.key }):
+		return p, nil, refuse(CodeInvalidRequest, param, "a single-use credential stands twice in the request")
+	case once != nil:
+		h.proofs = append(h.proofs, once)
 	}
 	if e.Record.ID().IsZero() {
-		if !p.Expires.IsZero() && !h.now.Before(p.Expires.Add(h.g.cfg.Lifetimes.ClockLeeway)) {
-			return p, nil, refuse(CodeInvalidRequest, param, "expired")
-		}
-		once, err := onceProof(p)
-		if err != nil {
-			return p, nil, refuse(CodeInvalidRequest, param, err.Error())
-		}
-		if once != nil {
-			h.proofs = append(h.proofs, once)
-		}
 		return p, nil, nil
 	}
 	if e.Record.Body == nil {

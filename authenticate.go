@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/tokenboundary/tokenboundary/internal/canon"
@@ -48,8 +49,19 @@ func (g *Governor) Authenticate(ctx context.Context, cred Credential) (Client, e
 // stranger counts and logs a request that is nobody's.
 func (g *Governor) stranger(ctx context.Context, cred Credential, why error) error {
 	g.unauthenticated.Add(1)
-	g.cfg.Logger.DebugContext(ctx, "client authentication failed", "method", cred.Type, "cause", why)
+	g.cfg.Logger.DebugContext(ctx, "client authentication failed", "method", cred.Type, "cause", scrubbed(why, cred))
 	return ErrUnauthenticated
+}
+
+// scrubbed returns an error's text without the credential: a plug-in may repeat what it was given.
+func scrubbed(err error, c Credential) string {
+	switch {
+	case err == nil:
+		return ""
+	case c.Value == "":
+		return err.Error()
+	}
+	return strings.ReplaceAll(err.Error(), c.Value, "…")
 }
 
 // authenticate is the first step: who asks, whether they may ask this way at all, and what exactly they ask.
@@ -85,7 +97,9 @@ const assertionLife = 5 * time.Minute
 func (h *hop) attestClient(p *proof) {
 	since := p.issued
 	if since.IsZero() {
-		since = p.expires.Add(-assertionLife)
+		if since = p.expires.Add(-assertionLife); since.After(h.now.Add(h.g.cfg.Lifetimes.ClockLeeway)) {
+			since = time.UnixMilli(0) // of a source that accepts longer ones: of any age
+		}
 	}
 	since = lineage.Time(since)
 	if h.req.Grant == ClientCredentials && since.Before(h.since) {

@@ -76,7 +76,7 @@ func (h *hop) loops(actor lineage.Party) bool {
 		return false
 	}
 	alias := func(p lineage.Party) bool { return h.client.presents(p.ID) }
-	if h.actor == nil && (alias(h.subject) || slices.ContainsFunc(h.carried, alias)) {
+	if h.actor == nil && alias(h.subject) || slices.ContainsFunc(h.carried, alias) {
 		return true
 	}
 	if h.parent == nil {

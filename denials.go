@@ -94,9 +94,9 @@ func (h *hop) deny(ctx context.Context, no *refusal) (Decision, error) {
 		}
 	default:
 		record, err := h.sealDenial(no, d)
-		if err != nil {
+		if err != nil { // and the evidence is spent all the same
 			h.g.unrecorded.Add(1)
-			return d, nil
+			break
 		}
 		d.ID, tx.Records = record.ID(), []lineage.Record{record}
 	}

@@ -35,6 +35,9 @@ func (g *Governor) epoch(ctx context.Context) (uint64, error) {
 func (g *Governor) newEpoch(old store.Head) store.Tx {
 	tx := g.tx(g.now())
 	base := max(tx.Time.UnixMilli(), 1) << 12
+	if was, err := strconv.ParseInt(string(old.Value), 10, 64); err == nil && base <= was {
+		base = was + 1<<32 // the clock went back, or has not moved: beyond what can have been written
+	}
 	tx.Swaps = []store.Swap{{Key: epochKey, Version: old.Version, State: "set", Value: strconv.AppendInt(nil, base, 10)}}
 	return tx
 }

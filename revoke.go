@@ -124,15 +124,15 @@ func (g *Governor) Revocations(ctx context.Context, by Client, after uint64) ite
 // AwaitRevocation returns when the feed has entries behind after: at once where it has them already or this Governor
 // writes one, and within a second of another node's. It returns the context's error when that ends first.
 func (g *Governor) AwaitRevocation(ctx context.Context, after uint64) error {
-	from, _, err := g.place(ctx, after)
-	if errors.Is(err, ErrGone) {
-		return nil // and Revocations says so
-	}
-	if err != nil {
-		return err
-	}
 	for {
 		changed := g.signal.wait() // before looking, so that nothing written in between is missed
+		from, _, err := g.place(ctx, after)
+		if errors.Is(err, ErrGone) {
+			return nil // and Revocations says so
+		}
+		if err != nil {
+			return err
+		}
 		for _, err := range g.cfg.Store.Feed(ctx, g.cfg.Issuer, from) {
 			if err != nil && !errors.Is(err, store.ErrGone) {
 				return unavailable("store", err)

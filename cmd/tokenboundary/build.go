@@ -27,7 +27,7 @@ type boundary struct {
 	http.Handler
 	policies *policy.Watched
 	closer   io.Closer
-	position position
+	position *position // nil where the store is in memory
 }
 
 // Close closes the store. No request may be under way.
@@ -82,7 +82,7 @@ func (b *boundary) open(ctx context.Context, cfg *config.Config, st store.Store,
 		return err
 	}
 	if cfg.Store.Bolt != "" { // a store in memory has lost everything, and every token with it
-		b.position = position{g, filepath.Join(cfg.Signing.Dir, "position.json")}
+		b.position = &position{g: g, store: st, issuer: cfg.Issuer, file: filepath.Join(cfg.Signing.Dir, "position.json")}
 		if err := b.position.recognise(ctx, accept, minter.JWKS); err != nil {
 			return cfg.Store.Errorf("%w", err)
 		}

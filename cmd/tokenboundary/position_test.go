@@ -1,6 +1,7 @@
 package main_test
 
 import (
+	"encoding/json"
 	"net/http"
 	"net/url"
 	"os"
@@ -79,4 +80,40 @@ func TestAStoreThatLostARevocationIsNotServed(t *testing.T) {
 			w.end()
 		})
 	}
+}
+
+// TestAStoreFromBeforeTheLastStartIsNotServed: nothing was revoked, but an assertion was used.
+func TestAStoreFromBeforeTheLastStartIsNotServed(t *testing.T) {
+	w := newWorld(t).start()
+	w.end()
+	restore := w.copyStore()
+	w.start()
+	form := w.asBot(w.exchange("alice", "cases:read"))
+	w.token(form)
+	w.kill()
+
+	restore()
+	_, stderr, code := command(t, "serve", "--config", w.config())
+	require.Equal(t, 1, code)
+	require.Contains(t, stderr, "--accept-store")
+	w.start("--accept-store")
+	w.end()
+	w.start()
+	w.end()
+}
+
+// TestAStartThatBrokeOffIsNoLoss: between the file and the store nothing is lost.
+func TestAStartThatBrokeOffIsNoLoss(t *testing.T) {
+	w := newWorld(t).start()
+	w.end()
+	file := filepath.Join(w.dir, "signing", "position.json")
+	raw, err := os.ReadFile(file)
+	require.NoError(t, err)
+	var s map[string]any
+	require.NoError(t, json.Unmarshal(raw, &s))
+	broken, err := json.Marshal(map[string]any{"seq": s["seq"], "mark": "not in the store yet", "moving": true, "previous": s["mark"]})
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(file, broken, 0o600))
+	w.start()
+	w.end()
 }
