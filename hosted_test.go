@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"runtime"
 	"testing"
 	"time"
 
@@ -121,4 +122,22 @@ func TestWhatASourceSaysIsLoggedWithoutTheCredential(t *testing.T) {
 	require.ErrorIs(t, err, tb.ErrUnauthenticated)
 	require.Contains(t, log.String(), "bad credential", "positive control")
 	require.NotContains(t, log.String(), "canary-secret")
+}
+
+// TestAWaiterIsToldThatTheFeedBeganAnew: the clock stands still, so only the renewal can end the wait.
+func TestAWaiterIsToldThatTheFeedBeganAnew(t *testing.T) {
+	w := newWorld(t)
+	w.revoke("subject:x", lineage.Cut)
+	var last uint64
+	for r, err := range w.Revocations(w.ctx, ops, 0) {
+		require.NoError(t, err)
+		last = r.Seq
+	}
+	done := make(chan error)
+	go func() { done <- w.AwaitRevocation(w.ctx, last) }()
+	for range 1000 {
+		runtime.Gosched() // until it waits, most likely; a wait that begins later ends as well
+	}
+	require.NoError(t, w.RenewFeed(w.ctx, ops))
+	require.NoError(t, <-done)
 }
