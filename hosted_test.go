@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"runtime"
 	"testing"
 	"time"
 
@@ -90,26 +89,6 @@ func TestAClientIsInAChainOnceUnderAnyOfItsNames(t *testing.T) {
 	w.granted(w.exchange("tool", w.outside(party("alice", idp), party("mid", idp)), crm, "read"))
 }
 
-func TestTwoRenewalsAtOnceAreTwo(t *testing.T) {
-	w := newWorld(t)
-	newest := func() (seq uint64) {
-		for r, err := range w.Revocations(w.ctx, ops, 0) {
-			require.NoError(t, err)
-			seq = r.Seq
-		}
-		return seq
-	}
-	w.revoke("subject:x", lineage.Cut)
-	for range 3 {
-		before := newest()
-		require.NoError(t, w.RenewFeed(w.ctx, ops))
-		require.Greater(t, newest(), before)
-		for _, err := range w.Revocations(w.ctx, ops, before) {
-			require.ErrorIs(t, err, tb.ErrGone, "in the same millisecond too")
-		}
-	}
-}
-
 func TestWhatASourceSaysIsLoggedWithoutTheCredential(t *testing.T) {
 	var log bytes.Buffer
 	w := newWorld(t, func(w *world) {
@@ -122,22 +101,4 @@ func TestWhatASourceSaysIsLoggedWithoutTheCredential(t *testing.T) {
 	require.ErrorIs(t, err, tb.ErrUnauthenticated)
 	require.Contains(t, log.String(), "bad credential", "positive control")
 	require.NotContains(t, log.String(), "canary-secret")
-}
-
-// TestAWaiterIsToldThatTheFeedBeganAnew: the clock stands still, so only the renewal can end the wait.
-func TestAWaiterIsToldThatTheFeedBeganAnew(t *testing.T) {
-	w := newWorld(t)
-	w.revoke("subject:x", lineage.Cut)
-	var last uint64
-	for r, err := range w.Revocations(w.ctx, ops, 0) {
-		require.NoError(t, err)
-		last = r.Seq
-	}
-	done := make(chan error)
-	go func() { done <- w.AwaitRevocation(w.ctx, last) }()
-	for range 1000 {
-		runtime.Gosched() // until it waits, most likely; a wait that begins later ends as well
-	}
-	require.NoError(t, w.RenewFeed(w.ctx, ops))
-	require.NoError(t, <-done)
 }

@@ -8,7 +8,6 @@ import (
 
 	tb "github.com/tokenboundary/tokenboundary"
 	"github.com/tokenboundary/tokenboundary/lineage"
-	"github.com/tokenboundary/tokenboundary/store/memory"
 )
 
 func (w *world) revoke(sel string, action lineage.Action) {
@@ -43,12 +42,7 @@ func TestEverySelectorCutsTheWholeChainInOneWrite(t *testing.T) {
 			w.revoke(sel(root, mid), lineage.Cut)
 			require.Equal(t, lineage.Revoked, w.state(leaf.ID))
 			w.refused(w.exchange("tool", host(leaf), crm, "read"), tb.CodeInvalidRequest, "the token is revoked")
-			entries := 0
-			for _, err := range w.Revocations(w.ctx, ops, 0) {
-				require.NoError(t, err)
-				entries++
-			}
-			require.Equal(t, 1, entries, "one write, whatever the number of descendants")
+			require.Len(t, w.feed(ops), 1, "one write, whatever the number of descendants")
 		})
 	}
 }
@@ -120,24 +114,16 @@ func TestRevocationIsForOperatorsAndReasonsStayInside(t *testing.T) {
 		require.ErrorIs(t, err, tb.ErrForbidden)
 	}
 	w.revoke("client:tool", lineage.Cut)
-	for r, err := range w.Revocations(w.ctx, w.client("crm"), 0) {
-		require.NoError(t, err)
-		require.Empty(t, r.Reason+r.By)
-		require.Equal(t, sel, r.Selector)
-	}
-	var first uint64
-	for r, err := range w.Revocations(w.ctx, ops, 0) {
-		require.NoError(t, err)
-		require.Equal(t, "test", r.Reason)
-		first = r.Seq
-	}
+	seen := w.feed(w.client("crm"))
+	require.Len(t, seen, 1)
+	require.Equal(t, sel, seen[0].Selector)
+	require.Empty(t, seen[0].Reason+seen[0].By)
+	seen = w.feed(ops)
+	require.Len(t, seen, 1)
+	require.Equal(t, "test", seen[0].Reason)
+	first := seen[0].Seq
 	for _, after := range []uint64{1, first - 2, first + 1} {
-		gone := false
-		for _, err := range w.Revocations(w.ctx, ops, after) {
-			require.ErrorIs(t, err, tb.ErrGone)
-			gone = true
-		}
-		require.True(t, gone, "after %d", after-first)
+		w.gone(after)
 	}
 	again, err := w.Revoke(w.ctx, ops, lineage.Revocation{Selector: sel})
 	require.NoError(t, err)
@@ -145,55 +131,4 @@ func TestRevocationIsForOperatorsAndReasonsStayInside(t *testing.T) {
 	require.Equal(t, w.clock.Now().Add(5*time.Second), again.Before)
 	_, err = w.Revoke(w.ctx, ops, lineage.Revocation{Selector: lineage.Selector{Kind: "key", Value: "k"}, Action: lineage.Block})
 	require.ErrorIs(t, err, tb.ErrInvalid, "what never comes back cannot be blocked")
-}
-
-func TestAPositionInAStoreIsNoneInTheOneThatReplacedIt(t *testing.T) {
-	w := newWorld(t)
-	last := func() (seq uint64) {
-		for r, err := range w.Revocations(w.ctx, ops, 0) {
-			require.NoError(t, err)
-			seq = r.Seq
-		}
-		return seq
-	}
-	w.revoke("client:tool", lineage.Cut)
-	w.revoke("client:tool", lineage.Cut)
-	before := last()
-	w.restart()
-	require.Equal(t, before, last(), "a restart on the same store goes on")
-
-	w.clock.Add(time.Second)
-	w.store = memory.New()
-	w.restart()
-	for range 5 {
-		w.revoke("client:tool", lineage.Cut)
-	}
-	require.Greater(t, last(), before)
-	for _, err := range w.Revocations(w.ctx, ops, before) {
-		require.ErrorIs(t, err, tb.ErrGone, "what the new store has is not what the reader has missed")
-	}
-	require.NoError(t, w.AwaitRevocation(w.ctx, before), "and the wait ends at once")
-}
-
-func TestARenewedFeedKnowsNoEarlierPosition(t *testing.T) {
-	w := newWorld(t)
-	w.revoke("client:tool", lineage.Cut)
-	var before uint64
-	for r, err := range w.Revocations(w.ctx, ops, 0) {
-		require.NoError(t, err)
-		before = r.Seq
-	}
-	require.ErrorIs(t, w.RenewFeed(w.ctx, w.client("crm")), tb.ErrForbidden)
-	w.clock.Add(time.Second)
-	require.NoError(t, w.RenewFeed(w.ctx, ops))
-	for _, err := range w.Revocations(w.ctx, ops, before) {
-		require.ErrorIs(t, err, tb.ErrGone)
-	}
-	n := 0
-	for r, err := range w.Revocations(w.ctx, ops, 0) {
-		require.NoError(t, err)
-		require.Greater(t, r.Seq, before)
-		n++
-	}
-	require.Equal(t, 1, n, "nothing is lost to a reader that begins anew")
 }

@@ -46,7 +46,7 @@ func BenchmarkLoad1000(b *testing.B) {
 // BenchmarkLoad100000 loads 100,000 documents over 50 expressions.
 func BenchmarkLoad100000(b *testing.B) {
 	if testing.Short() {
-		b.Skip("large")
+		b.Skip("100,000 documents take minutes: run it without -short")
 	}
 	fsys := tree(manyFiles(100_000, 51))
 	b.ReportAllocs()
