@@ -11,6 +11,7 @@ import (
 
 	tb "github.com/tokenboundary/tokenboundary"
 	"github.com/tokenboundary/tokenboundary/lineage"
+	"github.com/tokenboundary/tokenboundary/store"
 )
 
 func TestIdenticalDenialsAreOneRecordWithACount(t *testing.T) {
@@ -66,7 +67,7 @@ func TestStrangersAreCountedAndNotStored(t *testing.T) {
 	require.EqualValues(t, 4, h.Unauthenticated)
 	recorded := func() (n int) {
 		for _, client := range []string{"nobody", "tool", "ops"} {
-			for _, err := range w.store.Scan(w.ctx, issuer, lineage.Selector{Kind: "client", Value: client}, lineage.ID{}) {
+			for _, err := range w.store.Scan(w.ctx, issuer, lineage.Selector{Kind: "client", Value: client}, store.Position{}) {
 				require.NoError(t, err)
 				n++
 			}

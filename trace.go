@@ -5,6 +5,7 @@ import (
 	"iter"
 
 	"github.com/tokenboundary/tokenboundary/lineage"
+	"github.com/tokenboundary/tokenboundary/store"
 )
 
 // traceBatch is how many records Descendants reads the state of at once.
@@ -56,7 +57,7 @@ func (g *Governor) descend(ctx context.Context, id lineage.ID, yield func(lineag
 		return err
 	}
 	sel := lineage.Selector{Kind: lineage.SelectToken, Value: id.String()}
-	for r, err := range g.cfg.Store.Scan(ctx, g.cfg.Issuer, sel, lineage.ID{}) {
+	for r, err := range g.cfg.Store.Scan(ctx, g.cfg.Issuer, sel, store.Position{}) {
 		if err != nil {
 			return unavailable("store", err)
 		}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/tokenboundary/tokenboundary/exchange"
 	"github.com/tokenboundary/tokenboundary/lineage"
+	"github.com/tokenboundary/tokenboundary/store"
 )
 
 // TestAFormThatIsNoRequestSpendsTheAssertionAndIsRecorded: whoever answers a client has used up what proved it, also
@@ -23,7 +24,7 @@ func TestAFormThatIsNoRequestSpendsTheAssertionAndIsRecorded(t *testing.T) {
 			}
 			s.refused(s.do("", "POST", "/token", formType, body+"&"+assertion), 400, want[0], want[1])
 			records := 0
-			for r, err := range s.store.Scan(t.Context(), issuer, lineage.Selector{Kind: lineage.SelectClient, Value: "crm-tool"}, lineage.ID{}) {
+			for r, err := range s.store.Scan(t.Context(), issuer, lineage.Selector{Kind: lineage.SelectClient, Value: "crm-tool"}, store.Position{}) {
 				require.NoError(t, err)
 				require.Equal(t, lineage.KindDenial, r.Kind)
 				require.Equal(t, want[0], r.Body.Code)

@@ -54,8 +54,8 @@ func verifyLink(r Record, above map[ID]Record) error {
 			return fmt.Errorf("ancestor %s is missing or below", a)
 		case up.Issuer != r.Issuer:
 			return errors.New("an ancestor of another issuer")
-		case up.Kind == KindDenial:
-			return errors.New("descends from a denial")
+		case up.Kind == KindDenial, up.Kind == KindApproval:
+			return errors.New("descends from a denial or an approval, which nothing does")
 		case r.Kind != KindDenial && r.ExpiresAt.After(up.ExpiresAt):
 			return errors.New("outlives an ancestor")
 		}

@@ -28,6 +28,7 @@ func grow(t *testing.T, g generator, size int) map[ID]Record {
 			parent = root
 		}
 		env, body := childParts(parent)
+		env.Kind = pick(g, []Kind{KindToken, KindToken, KindGrant})
 		env.ExpiresAt = env.ExpiresAt.Add(-time.Duration(g.IntN(3)) * time.Second)
 		if g.IntN(3) == 0 {
 			body.Granted = body.Granted.Meet(grant(1, noon.Add(time.Hour), "cases:read"))
@@ -204,6 +205,69 @@ func TestVerifyChainOfADenial(t *testing.T) {
 	denial := mustSeal(t, env, body)
 	require.NoError(t, VerifyChain(denial.ID(), append(l, denial)))
 	require.ErrorIs(t, VerifyChain(denial.ID(), append(l[1:], denial)), ErrChain)
+}
+
+// family returns a task, the refresh family of its token, a refreshed token and what was derived from that.
+func family(t *testing.T) []Record {
+	t.Helper()
+	out := []Record{mustSeal(t, first(taskParts()), second(taskParts()))}
+	for _, kind := range []Kind{KindGrant, KindToken, KindToken} {
+		env, body := childParts(out[len(out)-1])
+		env.Kind = kind
+		out = append(out, mustSeal(t, env, body))
+	}
+	return out
+}
+
+func TestVerifyChainThroughAGrant(t *testing.T) {
+	l := family(t)
+	for i, r := range l {
+		require.NoError(t, VerifyChain(r.ID(), l[:i+1]))
+	}
+	again := mustSeal(t, first(childParts(l[1])), second(childParts(l[1])))
+	require.NotEqual(t, l[2].ID(), again.ID())
+	require.NoError(t, VerifyChain(again.ID(), []Record{l[0], l[1], again}), "a family has any number of tokens")
+	require.NoError(t, VerifyChain(l[3].ID(), []Record{l[0], l[1].Erase(), l[2], l[3]}), "with the family's body erased")
+
+	alone := mustSeal(t, first(grantParts()), second(grantParts()))
+	env, body := childParts(alone)
+	env.ExpiresAt = noon.Add(5 * time.Minute)
+	token := mustSeal(t, env, body)
+	require.NoError(t, VerifyChain(token.ID(), []Record{alone, token}), "a family that is the root")
+	require.Equal(t, alone.ID(), token.Root())
+	require.Contains(t, token.Selectors(), Selector{SelectGrant, alone.ID().String()})
+}
+
+func TestVerifyChainHoldsATokenToItsGrant(t *testing.T) {
+	l := family(t)
+	for name, c := range map[string]struct {
+		spoil  func(*Envelope, *Body)
+		reason string
+	}{
+		"outliving it": {func(e *Envelope, _ *Body) { e.ExpiresAt = e.ExpiresAt.Add(time.Millisecond) }, "outlives an ancestor"},
+		"wider than it": {func(_ *Envelope, b *Body) { b.Granted = grant(3, l[1].ExpiresAt, "cases:read", "cases:write") },
+			"exceeds the authority"},
+		"beside it": {func(e *Envelope, _ *Body) { e.Parents, e.Ancestors = e.Ancestors[:1], e.Ancestors[:1] }, "records that are no ancestors"},
+		"cut loose from its selectors": {func(_ *Envelope, b *Body) {
+			b.Selectors = slices.DeleteFunc(b.Selectors, func(s Selector) bool { return s == Selector{SelectClient, "support-bot"} })
+		}, "lost a selector"},
+	} {
+		env, body := childParts(l[1])
+		c.spoil(&env, &body)
+		r := mustSeal(t, env, body)
+		require.ErrorContains(t, VerifyChain(r.ID(), []Record{l[0], l[1], r}), c.reason, name)
+	}
+}
+
+func TestVerifyChainOfAnApproval(t *testing.T) {
+	l := line(t)
+	env, body := childParts(l[3])
+	env.Kind, body.Deferred = KindApproval, second(approvalParts()).Deferred
+	waiting := mustSeal(t, env, body)
+	require.NoError(t, VerifyChain(waiting.ID(), append(slices.Clone(l), waiting)))
+	env.ExpiresAt = env.ExpiresAt.Add(time.Millisecond)
+	late := mustSeal(t, env, body)
+	require.ErrorContains(t, VerifyChain(late.ID(), append(slices.Clone(l), late)), "outlives an ancestor")
 }
 
 func TestVerifyChainReadsTheBytes(t *testing.T) {

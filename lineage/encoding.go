@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"unicode/utf8"
 
@@ -37,11 +38,21 @@ func encode(v any) ([]byte, error) {
 // of sets, raw JSON) into the one that is recorded.
 type part interface{ normalise() error }
 
-// decode reads only what normalise and encode would have written for the value, byte for byte.
+// decode reads only what normalise and encode would have written for the value, byte for byte. The reader accepts
+// nothing else and takes a quarter of the time; what it does not accept is read in the way that says why.
 func decode(raw []byte, limit int, v part) error {
 	if len(raw) > limit || !utf8.Valid(raw) {
 		return fmt.Errorf("%w: size or encoding", errRecord)
 	}
+	if read(raw, v) {
+		return nil
+	}
+	reflect.ValueOf(v).Elem().SetZero()
+	return decodeByEncoding(raw, v)
+}
+
+// decodeByEncoding is what decode means: it writes the value again and compares.
+func decodeByEncoding(raw []byte, v part) error {
 	if err := json.Unmarshal(raw, v); err != nil {
 		return fmt.Errorf("%w: syntax", errRecord)
 	}
@@ -93,15 +104,14 @@ func (r Record) checkBody() error {
 		return fmt.Errorf("%w: salt", errRecord)
 	case r.Kind == KindTask && (!inTask || !b.Task.ID.IsZero() || b.Task.Authority == nil):
 		return fmt.Errorf("%w: a task without its terms", errRecord)
-	case r.Kind == KindToken && inTask && !slices.Contains(r.Ancestors, b.Task.ID):
+	case (r.Kind == KindApproval) != (b.Deferred != nil):
+		return fmt.Errorf("%w: an approval without what it waits for", errRecord)
+	case (r.Kind == KindToken || r.Kind == KindGrant) && inTask && !slices.Contains(r.Ancestors, b.Task.ID):
 		return fmt.Errorf("%w: a token of a task that it does not descend from", errRecord)
+	case r.Kind == KindApproval && inTask && !b.Task.ID.IsZero() && !slices.Contains(r.Ancestors, b.Task.ID):
+		return fmt.Errorf("%w: an approval in a task that it does not descend from", errRecord)
 	case r.Kind != KindDenial && (b.Client == "" || b.Subject.ID == ""):
 		return fmt.Errorf("%w: no client or subject", errRecord)
-	}
-	for _, s := range b.Selectors {
-		if err := s.check(); err != nil {
-			return fmt.Errorf("%w: %w", errRecord, err)
-		}
 	}
 	return nil
 }
@@ -124,6 +134,11 @@ func (b *Body) normalise() error {
 			t.Authority = &a
 		}
 		b.Task = &t
+	}
+	if b.Approved != nil {
+		a := *b.Approved
+		a.At = Time(a.At)
+		b.Approved = &a
 	}
 	b.Session.AuthTime = Time(b.Session.AuthTime)
 	b.Selectors = Union(b.Selectors)

@@ -12,7 +12,8 @@ import (
 
 func TestSealAndDecodeAgree(t *testing.T) {
 	for name, parts := range map[string]func() (Envelope, Body){
-		"token": rootParts, "task": taskParts, "everything": golden,
+		"token": rootParts, "task": taskParts, "grant": grantParts, "approval": approvalParts, "everything": golden,
+		"a grant with everything": goldenGrant, "an approval with everything": goldenApproval,
 		"denial": func() (Envelope, Body) {
 			env, _ := rootParts()
 			env.Kind, env.ExpiresAt = KindDenial, time.Time{}
@@ -103,7 +104,7 @@ func TestEveryEditIsDetected(t *testing.T) {
 }
 
 // edited returns the golden record with its text replaced and its digest made to fit, so that only the form is wrong.
-func edited(t *testing.T, inBody bool, from, to string) (raw, body []byte) {
+func edited(t testing.TB, inBody bool, from, to string) (raw, body []byte) {
 	t.Helper()
 	lines := strings.Split(readGolden(t), "\n")
 	env, rawBody := lines[0], lines[1]
@@ -118,49 +119,52 @@ func edited(t *testing.T, inBody bool, from, to string) (raw, body []byte) {
 	return []byte(env), []byte(rawBody)
 }
 
+// otherSpellings are edits of the golden record that leave a value as it is, or nearly so, and write it in another way.
+var otherSpellings = map[string]struct {
+	body     bool
+	from, to string
+}{
+	"white space":                  {false, `"v":1`, `"v": 1`},
+	"a trailing line":              {false, `"}`, "\"}\n"},
+	"order of members":             {false, `"v":1,"kind":"token"`, `"kind":"token","v":1`},
+	"an unknown member":            {false, `"v":1`, `"v":1,"x":0`},
+	"a repeated member":            {false, `"v":1`, `"v":1,"v":1`},
+	"other case of a member":       {false, `"kind"`, `"Kind"`},
+	"an escape":                    {false, `"token"`, `"\u0074oken"`},
+	"an HTML escape":               {false, `<&>`, `\u003c&>`},
+	"a spelling of a number":       {false, `"v":1`, `"v":1.0`},
+	"null for absent":              {false, `"policy":"sha256:<&>"`, `"policy":null`},
+	"empty for absent":             {false, `"policy":"sha256:<&>"`, `"policy":""`},
+	"a zone":                       {false, `"2026-03-01T12:00:00.001Z"`, `"2026-03-01T13:00:00.001+01:00"`},
+	"an offset of zero":            {false, `"2026-03-01T12:00:00.001Z"`, `"2026-03-01T12:00:00.001+00:00"`},
+	"precision":                    {false, `12:00:00.001Z`, `12:00:00.0010Z`},
+	"below a millisecond":          {false, `12:00:00.001Z`, `12:00:00.001000001Z`},
+	"a zone in the body":           {true, `"auth_time":"2026-03-01T11:00:00Z"`, `"auth_time":"2026-03-01T12:00:00+01:00"`},
+	"a deadline below a ms":        {true, `"deadline":"2026-03-01T13:00:00Z"`, `"deadline":"2026-03-01T13:00:00.0000001Z"`},
+	"a zone in an authority":       {true, `"not_after":"2026-03-01T12:01:30.12Z"`, `"not_after":"2026-03-01T13:01:30.12+01:00"`},
+	"order of scopes":              {true, `["cases:read","contacts:read"]`, `["contacts:read","cases:read"]`},
+	"a repeated scope":             {true, `["cases:read","contacts:read"]`, `["cases:read","cases:read"]`},
+	"no scopes":                    {true, `["cases:read","contacts:read"]`, `[]`},
+	"null scopes":                  {true, `["cases:read","contacts:read"]`, `null`},
+	"order of facts":               {true, `"fact:a":18446744073709551615,"fact:b":2`, `"fact:b":2,"fact:a":18446744073709551615`},
+	"a repeated fact":              {true, `"fact:b":2`, `"fact:b":2,"fact:b":2`},
+	"order of selectors":           {true, `["actor:crm-tool","client:a:b"]`, `["client:a:b","actor:crm-tool"]`},
+	"a repeated selector":          {true, `["actor:crm-tool","client:a:b"]`, `["actor:crm-tool","actor:crm-tool"]`},
+	"order inside a detail":        {true, `"type":"\u000a&\u2028é"`, `"!":1`},
+	"an escape inside a detail":    {true, `&\u2028é`, `&\u2028\u00e9`},
+	"half a surrogate in a detail": {true, `&\u2028é`, `\ud800`},
+	"null for an absent detail":    {true, `"details":[{"type":"pay"}]`, `"details":null`},
+	"null for an absent context":   {true, `"context":{"case":4711}`, `"context":null`},
+	"an invalid character":         {true, `alice`, "ali\xff"},
+	"half a surrogate":             {true, `alice`, `ali\ud800`},
+	"a negative depth":             {true, `"depth":2`, `"depth":-2`},
+	"a spelling of base64":         {true, `"MDEyMzQ1Njc4OWFiY2RlZg=="`, `"MDEyMzQ1Njc4OWFiY2RlZh=="`},
+}
+
 func TestDecodeRefusesOtherSpellings(t *testing.T) {
 	_, err := Decode(edited(t, true, `"support-bot"`, `"support-bot"`))
 	require.NoError(t, err, "control")
-	for name, e := range map[string]struct {
-		body     bool
-		from, to string
-	}{
-		"white space":                  {false, `"v":1`, `"v": 1`},
-		"a trailing line":              {false, `"}`, "\"}\n"},
-		"order of members":             {false, `"v":1,"kind":"token"`, `"kind":"token","v":1`},
-		"an unknown member":            {false, `"v":1`, `"v":1,"x":0`},
-		"a repeated member":            {false, `"v":1`, `"v":1,"v":1`},
-		"other case of a member":       {false, `"kind"`, `"Kind"`},
-		"an escape":                    {false, `"token"`, `"\u0074oken"`},
-		"an HTML escape":               {false, `<&>`, `\u003c&>`},
-		"a spelling of a number":       {false, `"v":1`, `"v":1.0`},
-		"null for absent":              {false, `"policy":"sha256:<&>"`, `"policy":null`},
-		"empty for absent":             {false, `"policy":"sha256:<&>"`, `"policy":""`},
-		"a zone":                       {false, `"2026-03-01T12:00:00.001Z"`, `"2026-03-01T13:00:00.001+01:00"`},
-		"an offset of zero":            {false, `"2026-03-01T12:00:00.001Z"`, `"2026-03-01T12:00:00.001+00:00"`},
-		"precision":                    {false, `12:00:00.001Z`, `12:00:00.0010Z`},
-		"below a millisecond":          {false, `12:00:00.001Z`, `12:00:00.001000001Z`},
-		"a zone in the body":           {true, `"auth_time":"2026-03-01T11:00:00Z"`, `"auth_time":"2026-03-01T12:00:00+01:00"`},
-		"a deadline below a ms":        {true, `"deadline":"2026-03-01T13:00:00Z"`, `"deadline":"2026-03-01T13:00:00.0000001Z"`},
-		"a zone in an authority":       {true, `"not_after":"2026-03-01T12:01:30.12Z"`, `"not_after":"2026-03-01T13:01:30.12+01:00"`},
-		"order of scopes":              {true, `["cases:read","contacts:read"]`, `["contacts:read","cases:read"]`},
-		"a repeated scope":             {true, `["cases:read","contacts:read"]`, `["cases:read","cases:read"]`},
-		"no scopes":                    {true, `["cases:read","contacts:read"]`, `[]`},
-		"null scopes":                  {true, `["cases:read","contacts:read"]`, `null`},
-		"order of facts":               {true, `"fact:a":18446744073709551615,"fact:b":2`, `"fact:b":2,"fact:a":18446744073709551615`},
-		"a repeated fact":              {true, `"fact:b":2`, `"fact:b":2,"fact:b":2`},
-		"order of selectors":           {true, `["actor:crm-tool","client:a:b"]`, `["client:a:b","actor:crm-tool"]`},
-		"a repeated selector":          {true, `["actor:crm-tool","client:a:b"]`, `["actor:crm-tool","actor:crm-tool"]`},
-		"order inside a detail":        {true, `"type":"\u000a&\u2028é"`, `"!":1`},
-		"an escape inside a detail":    {true, `&\u2028é`, `&\u2028\u00e9`},
-		"half a surrogate in a detail": {true, `&\u2028é`, `\ud800`},
-		"null for an absent detail":    {true, `"details":[{"type":"pay"}]`, `"details":null`},
-		"null for an absent context":   {true, `"context":{"case":4711}`, `"context":null`},
-		"an invalid character":         {true, `alice`, "ali\xff"},
-		"half a surrogate":             {true, `alice`, `ali\ud800`},
-		"a negative depth":             {true, `"depth":2`, `"depth":-2`},
-		"a spelling of base64":         {true, `"MDEyMzQ1Njc4OWFiY2RlZg=="`, `"MDEyMzQ1Njc4OWFiY2RlZh=="`},
-	} {
+	for name, e := range otherSpellings {
 		_, err := Decode(edited(t, e.body, e.from, e.to))
 		require.ErrorIs(t, err, errRecord, name)
 		switch name {
@@ -204,6 +208,7 @@ func TestDecodeRefusesWhatIsNoRecord(t *testing.T) {
 		"no subject":                      {true, `"sub":"alice"`, `"sub":""`, "no client or subject"},
 		"a task it does not descend from": {true, `"task":{"id":"` + id1, `"task":{"id":"` + mustID(9).String(), "does not descend from"},
 		"a task without id":               {true, `"task":{"id":"` + id1 + `",`, `"task":{`, "does not descend from"},
+		"a token that waits":              {true, `"code":"invalid_scope"`, `"deferred":{"digest":"d","wants":null},"code":"invalid_scope"`, "what it waits for"},
 		"an unknown selector":             {true, `"client:a:b"`, `"clients:a"`, "syntax"},
 	} {
 		raw, body := edited(t, e.body, e.from, e.to)

@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"os"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -50,29 +51,93 @@ func golden() (Envelope, Body) {
 	return env, body
 }
 
+// goldenGrant returns the parts of a refresh family in which every member is set that golden leaves out and that may
+// stand in one.
+func goldenGrant() (Envelope, Body) {
+	env, body := golden()
+	env.Kind = KindGrant
+	body.Bound, body.Recheck = "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs", 90*time.Second
+	body.Approved = &Approved{ID: mustID(4), By: "back-office", Person: "bob", At: noon.Add(-time.Second), Groups: []string{"managers", "leads"}}
+	body.Reasons[0].Why, body.Reasons[0].Refresh = "", true
+	return env, body
+}
+
+// goldenApproval returns the parts of an approval in which every member of Deferred is set.
+func goldenApproval() (Envelope, Body) {
+	env, body := golden()
+	env.Kind = KindApproval
+	_, waiting := approvalParts()
+	body.Deferred, body.Reasons = waiting.Deferred, nil
+	body.Task.ID, body.Task.Authority = ID{}, nil
+	return env, body
+}
+
 // TestFormatIsFixed fails when the bytes of a record change. Records are kept for years and their ids stand in tokens:
 // a change needs a new FormatVersion and a reader for the old one.
 func TestFormatIsFixed(t *testing.T) {
-	env, body := golden()
-	require.NoError(t, body.normalise())
-	rawBody, err := encode(body)
-	require.NoError(t, err)
-	env.Digest = sha256.Sum256(rawBody)
-	require.NoError(t, env.normalise())
-	raw, err := encode(env)
-	require.NoError(t, err)
+	want := strings.Split(strings.TrimSuffix(readGolden(t), "\n"), "\n")
+	kinds := []struct {
+		parts func() (Envelope, Body)
+		id    string
+	}{
+		{golden, "WW58V7QU0S_-Lsw2jCZR6iT1TRvh5NuCGwpyC4c-uJM"},
+		{goldenGrant, "CkUbW4rNBOkCQnMNvGhE_SnkPQI1xj-0kpBh7DJABjI"},
+		{goldenApproval, "S9dbjv0sn-uJ6ShLUzPaVH65sImx0qm7lpQmb818e6I"},
+	}
+	require.Len(t, want, 2*len(kinds))
+	for i, k := range kinds {
+		env, body := k.parts()
+		require.NoError(t, body.normalise())
+		rawBody, err := encode(body)
+		require.NoError(t, err)
+		env.Digest = sha256.Sum256(rawBody)
+		require.NoError(t, env.normalise())
+		raw, err := encode(env)
+		require.NoError(t, err)
+		require.Equal(t, want[2*i], string(raw))
+		require.Equal(t, want[2*i+1], string(rawBody))
 
-	want := strings.Split(readGolden(t), "\n")
-	require.Equal(t, want[0], string(raw))
-	require.Equal(t, want[1], string(rawBody))
+		r, err := Decode(raw, rawBody)
+		require.NoError(t, err)
+		require.Equal(t, k.id, r.ID().String())
+		sum := sha256.Sum256(raw)
+		require.Equal(t, base64.RawURLEncoding.EncodeToString(sum[:]), r.ID().String(), "as anyone can compute it")
+		require.Equal(t, env, r.Envelope)
+		require.Equal(t, body, *r.Body)
+	}
+}
 
-	r, err := Decode(raw, rawBody)
-	require.NoError(t, err)
-	require.Equal(t, "WW58V7QU0S_-Lsw2jCZR6iT1TRvh5NuCGwpyC4c-uJM", r.ID().String())
-	sum := sha256.Sum256(raw)
-	require.Equal(t, base64.RawURLEncoding.EncodeToString(sum[:]), r.ID().String(), "as anyone can compute it")
-	require.Equal(t, env, r.Envelope)
-	require.Equal(t, body, *r.Body)
+// TestGoldenSetsEveryMember fails when a member is added that no golden record has.
+func TestGoldenSetsEveryMember(t *testing.T) {
+	set := map[string]bool{}
+	for _, parts := range []func() (Envelope, Body){golden, goldenGrant, goldenApproval} {
+		env, body := parts()
+		env.Digest = mustID(1)
+		note(set, reflect.ValueOf(env))
+		note(set, reflect.ValueOf(body))
+	}
+	require.Greater(t, len(set), 70)
+	for member, is := range set {
+		require.True(t, is, member)
+	}
+}
+
+// note says of each member of v, and of what it holds, whether it is set.
+func note(set map[string]bool, v reflect.Value) {
+	switch {
+	case v.Kind() == reflect.Pointer && !v.IsNil():
+		note(set, v.Elem())
+	case v.Kind() == reflect.Slice:
+		for i := range v.Len() {
+			note(set, v.Index(i))
+		}
+	case v.Kind() == reflect.Struct && members[v.Type()] != nil:
+		for i := range v.NumField() {
+			name := v.Type().String() + "." + v.Type().Field(i).Name
+			set[name] = set[name] || !empty(v.Field(i))
+			note(set, v.Field(i))
+		}
+	}
 }
 
 func readGolden(t testing.TB) string {

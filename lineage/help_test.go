@@ -107,6 +107,34 @@ func taskParts() (Envelope, Body) {
 	return env, body
 }
 
+// grantParts returns the parts of a refresh family's record.
+func grantParts() (Envelope, Body) {
+	env, body := rootParts()
+	env.Kind, env.ExpiresAt = KindGrant, noon.Add(30*24*time.Hour)
+	body.Granted.NotAfter = env.ExpiresAt
+	body.Reasons = []Reason{{
+		Resource: "https://crm.example.com/", Scope: "cases:read", Granted: true, Rule: "/agents/support-bot#triage-reads", Refresh: true,
+	}}
+	return env, body
+}
+
+// approvalParts returns the parts of the record of a request that waits, for a task of its own.
+func approvalParts() (Envelope, Body) {
+	env, body := rootParts()
+	env.Kind = KindApproval
+	most := uint64(50)
+	body.Task = &Task{Purpose: "refund an order", Deadline: env.ExpiresAt}
+	body.Deferred = &Deferred{
+		Digest: "sha256-of-what-is-asked", Wants: []Obligation{
+			{Kind: "approval", Scopes: []string{"cases:read", "contacts:read"}, Args: map[string]string{"by": "managers"}},
+			{Kind: "step_up", Scopes: []string{"contacts:read"}, Args: map[string]string{"max_age": "300", "acr": "urn:mfa"}},
+		},
+		Lifetime: 5 * time.Minute,
+		Task:     &AskedTask{MaxDerivations: &most, Authority: []Access{{"https://crm.example.com/", []string{"contacts:read", "cases:read"}}}},
+	}
+	return env, body
+}
+
 func mustSeal(t testing.TB, env Envelope, body Body) Record {
 	t.Helper()
 	r, err := Seal(env, body)

@@ -20,10 +20,14 @@ type Kind string
 
 // The kinds of record.
 const (
-	KindToken  Kind = "token"  // a token that was allowed
-	KindTask   Kind = "task"   // a task; everything made for it descends from this record
-	KindDenial Kind = "denial" // a request that was refused
+	KindToken    Kind = "token"    // a token that was allowed
+	KindTask     Kind = "task"     // a task; everything made for it descends from this record
+	KindGrant    Kind = "grant"    // a refresh family; every token refreshed in it descends from this record
+	KindApproval Kind = "approval" // a request that waits for an approval or a step-up; nothing descends from it
+	KindDenial   Kind = "denial"   // a request that was refused, or a token that would not be issued any more
 )
+
+var kinds = []Kind{KindToken, KindTask, KindGrant, KindApproval, KindDenial}
 
 // Envelope is the part of a record that its ID is the hash of.
 type Envelope struct {
@@ -76,6 +80,15 @@ type Body struct {
 	ActorToken ID `json:"actor_token,omitzero"`
 	// Key is the id (kid) of the key that the token is signed with; empty where a host mints.
 	Key string `json:"kid,omitempty"`
+	// Bound is the thumbprint (RFC 7638) of the key that whoever uses the token must prove (RFC 9449); empty for a
+	// bearer token.
+	Bound string `json:"jkt,omitempty"`
+	// Recheck, where positive, is for how long what was decided may be relied on without asking again.
+	Recheck time.Duration `json:"recheck_ns,omitempty"`
+	// Deferred is set in an approval: what is waited for.
+	Deferred *Deferred `json:"deferred,omitempty"`
+	// Approved is set where an approval released what the record stands for.
+	Approved *Approved `json:"approved,omitempty"`
 	// Code is the OAuth error code of a denial.
 	Code string `json:"code,omitempty"`
 	// Facts are the versions of the changeable facts that the decision read.
@@ -109,6 +122,44 @@ type Task struct {
 	Authority *Authority `json:"authority,omitempty"`
 }
 
+// Deferred is what a request waits for, and what of it the rest of the record does not say.
+type Deferred struct {
+	// Digest identifies exactly what is to be approved: who asks, for whom, by which way, and for what.
+	Digest string `json:"digest"`
+	// Wants are the obligations that were not met.
+	Wants []Obligation `json:"wants"`
+	// Lifetime is how long the token would live at most.
+	Lifetime time.Duration `json:"lifetime_ns,omitempty"`
+	// Task is the task that was asked for with the request, if one was.
+	Task *AskedTask `json:"task,omitempty"`
+}
+
+// AskedTask is a task that was asked for and is not started yet. Its purpose, context and deadline stand in Body.Task.
+type AskedTask struct {
+	// MaxDerivations is the budget that was asked for; nil: none in particular.
+	MaxDerivations *uint64 `json:"max_derivations,omitempty"`
+	// Authority is what it was asked to do where it spans several resources.
+	Authority []Access `json:"authority,omitempty"`
+}
+
+// Obligation is something that must happen before the scopes it names may be released. Scopes under an obligation
+// that is not met are not granted.
+type Obligation struct {
+	Kind   string            `json:"kind"` // "approval" (args: by) or "step_up" (args: acr, max_age in seconds)
+	Scopes []string          `json:"scopes"`
+	Args   map[string]string `json:"args,omitempty"`
+}
+
+// Approved says who agreed to a request.
+type Approved struct {
+	ID     ID        `json:"id"`               // of the approval's record
+	By     string    `json:"by,omitempty"`     // the operator's client; empty for a step-up
+	Person string    `json:"person,omitempty"` // whom that client stands for
+	At     time.Time `json:"at"`
+	// Groups are the groups that it was asked of.
+	Groups []string `json:"groups,omitempty"`
+}
+
 // Reason says why one scope at one resource was granted or dropped.
 type Reason struct {
 	Resource string `json:"resource,omitempty"`
@@ -120,6 +171,8 @@ type Reason struct {
 	Why string `json:"why,omitempty"`
 	// Delegates are the clients, besides the one it was issued to, that may derive this scope from the token.
 	Delegates []string `json:"delegates,omitempty"`
+	// Refresh says that the rule lets the scope be granted again and again by a refresh token.
+	Refresh bool `json:"refresh,omitempty"`
 }
 
 // Record is one decision and what it came from. It is immutable: treat its slices and pointers as read-only.
@@ -203,7 +256,7 @@ func (r Record) Selectors() []Selector {
 		implied = append(implied, Selector{SelectToken, a.String()})
 	}
 	implied = append(implied, Selector{SelectToken, r.id.String()})
-	if r.Kind != KindDenial {
+	if r.Kind != KindDenial && r.Kind != KindApproval {
 		implied = append(implied, Selector{SelectGrant, r.Root().String()})
 	}
 	if r.Kind == KindTask {
@@ -230,7 +283,7 @@ func (e Envelope) check() error {
 	switch {
 	case e.Version != FormatVersion:
 		return errVersion
-	case e.Kind != KindToken && e.Kind != KindTask && e.Kind != KindDenial:
+	case !slices.Contains(kinds, e.Kind):
 		return fmt.Errorf("%w: unknown kind", errRecord)
 	case canon.Name(e.Issuer) != nil:
 		return fmt.Errorf("%w: no issuer", errRecord)

@@ -2,6 +2,7 @@ package lineage
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -28,6 +29,10 @@ func TestSealNormalises(t *testing.T) {
 	require.Equal(t, noon, r.Since)
 	require.Equal(t, noon, r.Body.Session.AuthTime)
 	require.Equal(t, noon, r.Body.Task.Deadline)
+	approval := &Approved{ID: mustID(1), At: noon.Add(1).In(east)}
+	body.Approved = approval
+	require.Equal(t, noon, mustSeal(t, env, body).Body.Approved.At)
+	require.Equal(t, noon.Add(1).In(east), approval.At, "what the caller holds is left alone")
 	want := Authority{Access: []Access{{"urn:b", []string{"r", "w"}}}, NotAfter: noon}
 	want.Details = []json.RawMessage{json.RawMessage(`{"type":"a","x":1}`), json.RawMessage(`{"type":"b"}`)}
 	require.Equal(t, want, r.Body.Granted)
@@ -49,6 +54,70 @@ func TestATaskRecordNeedsItsTerms(t *testing.T) {
 		spoil(&body)
 		_, err := Seal(env, body)
 		require.ErrorContains(t, err, "a task without its terms", name)
+	}
+}
+
+func TestOnlyAnApprovalWaits(t *testing.T) {
+	waiting := second(approvalParts()).Deferred
+	for kind, parts := range map[Kind]func() (Envelope, Body){
+		KindToken: rootParts, KindTask: taskParts, KindGrant: grantParts, KindDenial: rootParts,
+	} {
+		env, body := parts()
+		env.Kind = kind
+		mustSeal(t, env, body)
+		body.Deferred = waiting
+		_, err := Seal(env, body)
+		require.ErrorContains(t, err, "what it waits for", kind)
+	}
+	env, body := approvalParts()
+	mustSeal(t, env, body)
+	body.Deferred = nil
+	_, err := Seal(env, body)
+	require.ErrorContains(t, err, "what it waits for")
+}
+
+func TestGrantsAndApprovalsAreOfSomebody(t *testing.T) {
+	for kind, parts := range map[Kind]func() (Envelope, Body){KindGrant: grantParts, KindApproval: approvalParts} {
+		for why, spoil := range map[string]func(*Envelope, *Body){
+			"no client or subject": func(_ *Envelope, b *Body) { b.Client = "" },
+			"client or subject":    func(_ *Envelope, b *Body) { b.Subject = Party{} },
+			"expires before":       func(e *Envelope, _ *Body) { e.ExpiresAt = time.Time{} },
+		} {
+			env, body := parts()
+			spoil(&env, &body)
+			_, err := Seal(env, body)
+			require.ErrorContains(t, err, why, kind)
+		}
+	}
+}
+
+func TestATaskIsAboveItsTokensAndGrants(t *testing.T) {
+	task := mustSeal(t, first(taskParts()), second(taskParts()))
+	for _, kind := range []Kind{KindToken, KindGrant} {
+		env, body := childParts(task)
+		env.Kind = kind
+		require.Equal(t, task.ID(), mustSeal(t, env, body).TaskID())
+		body.Task.ID = mustID(9)
+		_, err := Seal(env, body)
+		require.ErrorContains(t, err, "does not descend from", kind)
+		body.Task.ID = ID{}
+		_, err = Seal(env, body)
+		require.ErrorContains(t, err, "does not descend from", kind)
+	}
+}
+
+// TestSelectorsOfAKind: a request that was refused or waits is no grant that could be revoked.
+func TestSelectorsOfAKind(t *testing.T) {
+	for kind, parts := range map[Kind]func() (Envelope, Body){
+		KindToken: rootParts, KindTask: taskParts, KindGrant: grantParts, KindApproval: approvalParts, KindDenial: rootParts,
+	} {
+		env, body := parts()
+		env.Kind = kind
+		r := mustSeal(t, env, body)
+		id := r.ID().String()
+		require.Contains(t, r.Selectors(), Selector{SelectToken, id})
+		require.Equal(t, kind != KindDenial && kind != KindApproval, slices.Contains(r.Selectors(), Selector{SelectGrant, id}), kind)
+		require.Equal(t, kind == KindTask, slices.Contains(r.Selectors(), Selector{SelectTask, id}), kind)
 	}
 }
 

@@ -3,6 +3,8 @@ package lineage
 import (
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -83,9 +85,17 @@ func (t *treeWriter) node(n Node, first, rest string) {
 
 func heading(n Node) string {
 	r := n.Record
-	out := fmt.Sprintf("%s %.8s…  %s", r.Kind, r.ID(), n.State)
+	kind := string(r.Kind)
+	if r.Kind == KindGrant {
+		kind = "refresh family"
+	}
+	out := fmt.Sprintf("%s %.8s…  %s", kind, r.ID(), n.State)
 	if !r.ExpiresAt.IsZero() {
-		out += "  until " + r.ExpiresAt.Format(time.TimeOnly)
+		layout := time.TimeOnly
+		if r.ExpiresAt.Sub(r.IssuedAt) >= 24*time.Hour {
+			layout = time.DateTime
+		}
+		out += "  until " + r.ExpiresAt.Format(layout)
 	}
 	if r.Body == nil {
 		return out + "  (erased)"
@@ -105,11 +115,15 @@ func explain(r Record) []string {
 	switch t := r.Body.Task; {
 	case r.Kind == KindTask:
 		out = append(out, "purpose "+safe(t.Purpose))
-	case r.Kind == KindToken && t != nil && t.Authority != nil && r.Body.Granted.Empty():
+	case (r.Kind == KindToken || r.Kind == KindGrant) && t != nil && t.Authority != nil && r.Body.Granted.Empty():
 		return []string{"stands for the task, for deriving only"} // its reasons are the task's
 	}
 	if r.Kind == KindDenial {
 		out = append(out, "refused: "+safe(r.Body.Code))
+	}
+	out = append(out, waits(r.Body)...)
+	if a := r.Body.Approved; a != nil {
+		out = append(out, agreed(*a))
 	}
 	for _, x := range r.Body.Reasons {
 		what := strings.TrimSpace(safe(x.Scope) + " @ " + safe(x.Resource))
@@ -123,6 +137,36 @@ func explain(r Record) []string {
 		}
 	}
 	return out
+}
+
+// waits says what an approval waits for.
+func waits(b *Body) []string {
+	if b.Deferred == nil {
+		return nil
+	}
+	var out []string
+	if b.Deferred.Task != nil && b.Task != nil {
+		out = append(out, "asks for a task, purpose "+safe(b.Task.Purpose))
+	}
+	for _, w := range b.Deferred.Wants {
+		what := safe(w.Kind)
+		for _, arg := range slices.Sorted(maps.Keys(w.Args)) {
+			what += " " + safe(arg) + "=" + name(w.Args[arg])
+		}
+		out = append(out, "waits for "+what+"  "+safe(strings.Join(w.Scopes, " ")))
+	}
+	return out
+}
+
+func agreed(a Approved) string {
+	if a.By == "" {
+		return "released by a step-up at " + a.At.Format(time.TimeOnly)
+	}
+	out := "approved by " + name(a.By)
+	if a.Person != "" {
+		out += " for " + name(a.Person)
+	}
+	return out + " at " + a.At.Format(time.TimeOnly)
 }
 
 // name renders the name of somebody so that it cannot pass for two.

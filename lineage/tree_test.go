@@ -51,6 +51,40 @@ task TASK…  active  until 12:05:00  alice  via support-bot
 `, "\n"), short(out.String(), nodes, "TASK", "TOKEN", "LEAF", "DENIAL", "LAST"))
 }
 
+func TestWriteTreeOfGrantsAndApprovals(t *testing.T) {
+	grant := mustSeal(t, first(grantParts()), second(grantParts()))
+	env, body := childParts(grant)
+	env.ExpiresAt = noon.Add(5 * time.Minute)
+	body.Approved = &Approved{ID: mustID(1), By: "back-office", Person: "bob the boss", At: noon}
+	token := mustSeal(t, env, body)
+	body.Approved = &Approved{ID: mustID(1), At: noon}
+	stepped := mustSeal(t, env, body)
+	_, waiting := approvalParts()
+	env.Kind, body.Approved, body.Deferred, body.Task = KindApproval, nil, waiting.Deferred, waiting.Task
+	body.Deferred.Wants[0].Args["by"] = "managers and\nleads"
+	approval := mustSeal(t, env, body)
+	env, body = childParts(grant)
+	env.Kind, body.Granted, body.Task = KindGrant, Authority{}, nil
+	nested := mustSeal(t, env, body)
+
+	nodes := []Node{{grant, Active}, {token, Active}, {stepped, Expired}, {approval, Active}, {nested, Revoked}}
+	var out strings.Builder
+	require.NoError(t, WriteTree(&out, nodes))
+	require.Equal(t, strings.TrimPrefix(`
+refresh family GRANT…  active  until 2026-03-31 12:00:00  alice  via support-bot
+│  cases:read @ https://crm.example.com/  allowed by /agents/support-bot#triage-reads
+├─ token TOKEN…  active  until 12:05:00  alice  via support-bot
+│     approved by back-office for "bob the boss" at 12:00:00
+├─ token STEPPED…  expired  until 12:05:00  alice  via support-bot
+│     released by a step-up at 12:00:00
+├─ approval APPROVAL…  active  until 12:05:00  alice  via support-bot
+│     asks for a task, purpose refund an order
+│     waits for approval by="managers and\nleads"  cases:read contacts:read
+│     waits for step_up acr=urn:mfa max_age=300  contacts:read
+└─ refresh family NESTED…  revoked  until 2026-03-31 12:00:00  alice  via support-bot
+`, "\n"), short(out.String(), nodes, "GRANT", "TOKEN", "STEPPED", "APPROVAL", "NESTED"))
+}
+
 func TestWriteTreeOfAPart(t *testing.T) {
 	l := line(t)
 	nodes := []Node{{l[2], Active}, {l[3], Active}}

@@ -48,15 +48,24 @@ type Store interface {
 	Revoked(ctx context.Context, issuer string, sels []lineage.Selector) ([]lineage.Mark, error)
 
 	// Scan yields the records that carry the selector (lineage.Record.Selectors), ordered by issue time and then id,
-	// starting behind the record with the id from (the zero ID: from the beginning). It ends after the last one that
-	// was there when it was reached; an error ends it. Records committed while it runs may or may not be seen.
-	Scan(ctx context.Context, issuer string, sel lineage.Selector, from lineage.ID) iter.Seq2[lineage.Record, error]
+	// from a position on. It ends after the last one that was there when it was reached; an error ends it. Records
+	// committed while it runs may or may not be seen. What lies before the position costs nothing: a store seeks.
+	Scan(ctx context.Context, issuer string, sel lineage.Selector, from Position) iter.Seq2[lineage.Record, error]
 
 	// Feed yields the revocations with a sequence number above after, in order, and ends at the last one. Sequence
 	// numbers start at 1 and rise by one per entry; the order is that of the commits, and no entry ever appears
 	// behind one that was already yielded. An after that lies before the oldest kept entry or beyond the newest
 	// yields ErrGone: the reader has missed entries, or this is not the store it knew.
 	Feed(ctx context.Context, issuer string, after uint64) iter.Seq2[lineage.Revocation, error]
+}
+
+// Position is where a Scan begins. The zero Position is the beginning; where both members are set, both hold.
+type Position struct {
+	// Since leaves out the records that were issued before it, to the nanosecond.
+	Since time.Time
+	// After is the record behind which the scan continues: it and those ordered before it are left out. It need not
+	// carry the selector, but it must be there: an unknown one is ErrInvalid.
+	After lineage.ID
 }
 
 // Entry is a record with all that was written about it later.
@@ -78,7 +87,10 @@ type Head struct {
 	Value []byte
 	// Count is what Adds have summed up to. Swaps leave it alone.
 	Count uint64
-	// Expires, where not zero, is the store time after which the head may be forgotten as if never written.
+	// Expires, where not zero, is the store time after which the head is forgotten, its value with it, as if it had
+	// never been written. Until then it is kept whole. The Tx that takes the store time there judges its conditions
+	// first and then forgets; where more has expired than a store forgets at once, each later Tx goes on with it. What
+	// must not count after a moment has to be compared with that moment all the same: without a Tx nothing is forgotten.
 	Expires time.Time
 }
 

@@ -117,7 +117,7 @@ func TestClosedStoreFails(t *testing.T) {
 	for _, err := range s.Feed(t.Context(), "i", 0) {
 		require.ErrorContains(t, err, "the store is closed")
 	}
-	for _, err := range s.Scan(t.Context(), "i", lineage.Selector{}, lineage.ID{}) {
+	for _, err := range s.Scan(t.Context(), "i", lineage.Selector{}, store.Position{}) {
 		require.ErrorContains(t, err, "the store is closed")
 	}
 }

@@ -62,7 +62,7 @@ func answers(t *testing.T, s *Store, r lineage.Record) map[string]any {
 	put("revoked", marks, err)
 	var scanned, fed []any
 	var scanErr, feedErr error
-	for r, err := range s.Scan(t.Context(), issuer, alice, lineage.ID{}) {
+	for r, err := range s.Scan(t.Context(), issuer, alice, store.Position{}) {
 		scanned, scanErr = append(scanned, r), errors.Join(scanErr, err)
 	}
 	put("scan", scanned, scanErr)
@@ -196,7 +196,7 @@ func TestMissingEntriesAreFound(t *testing.T) {
 	s, err = Open(path)
 	require.NoError(t, err)
 	defer s.Close()
-	for _, err := range s.Scan(t.Context(), issuer, alice, lineage.ID{}) {
+	for _, err := range s.Scan(t.Context(), issuer, alice, store.Position{}) {
 		require.ErrorIs(t, err, errDamaged, "an index entry without its record")
 	}
 	for _, err := range s.Feed(t.Context(), issuer, 1) {
@@ -248,7 +248,7 @@ func TestShortenedFileIsAnError(t *testing.T) {
 	require.NoError(t, os.Truncate(path, 2*4096))
 	_, err = s.Get(t.Context(), issuer, ids)
 	require.ErrorIs(t, err, errDamaged)
-	for _, err := range s.Scan(t.Context(), issuer, alice, lineage.ID{}) {
+	for _, err := range s.Scan(t.Context(), issuer, alice, store.Position{}) {
 		require.ErrorIs(t, err, errDamaged)
 	}
 	err = s.Commit(t.Context(), []store.Tx{{Issuer: issuer, Time: epoch, Records: []lineage.Record{record(t)}}})[0]

@@ -83,7 +83,14 @@ func hashSelector(sel lineage.Selector) []byte {
 // indexKey is where a record lies among those that carry the selector of the hash: by issue time and then id.
 func indexKey(selector []byte, r lineage.Record) []byte {
 	id := r.ID()
-	return append(append(append(make([]byte, 0, 72), selector...), sortable(r.IssuedAt.UnixMilli())...), id[:]...)
+	return append(momentKey(selector, r.IssuedAt), id[:]...)
+}
+
+// momentKey lies before the index keys of all that was issued at t or later, and behind those of all that was issued
+// earlier. Times of issue are whole milliseconds.
+func momentKey(selector []byte, t time.Time) []byte {
+	ms := t.Add(time.Millisecond - 1).UnixMilli()
+	return append(append(make([]byte, 0, 72), selector...), sortable(ms)...)
 }
 
 func expiryKey(at time.Time, head []byte) []byte {

@@ -1,6 +1,7 @@
 package bolt
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"iter"
@@ -69,7 +70,7 @@ func read[T any](ctx context.Context, s *Store, issuer string, f func(space) ([]
 }
 
 // Scan implements store.Store.
-func (s *Store) Scan(ctx context.Context, issuer string, sel lineage.Selector, from lineage.ID) iter.Seq2[lineage.Record, error] {
+func (s *Store) Scan(ctx context.Context, issuer string, sel lineage.Selector, from store.Position) iter.Seq2[lineage.Record, error] {
 	return func(yield func(lineage.Record, error) bool) {
 		hash := hashSelector(sel)
 		last, err := s.scanStart(ctx, issuer, hash, from)
@@ -98,19 +99,26 @@ func (s *Store) Scan(ctx context.Context, issuer string, sel lineage.Selector, f
 }
 
 // scanStart returns the index key behind which a scan begins.
-func (s *Store) scanStart(ctx context.Context, issuer string, hash []byte, from lineage.ID) (last []byte, err error) {
-	if from.IsZero() {
-		return hash, nil
+func (s *Store) scanStart(ctx context.Context, issuer string, hash []byte, from store.Position) (last []byte, err error) {
+	last = hash
+	if !from.Since.IsZero() {
+		last = momentKey(hash, from.Since)
+	}
+	if from.After.IsZero() {
+		return last, nil
 	}
 	err = s.view(ctx, issuer, func(sp space) error {
-		r, found, err := sp.record(from)
-		if err == nil && !found {
-			err = fmt.Errorf("%w: scan from an unknown record", store.ErrInvalid)
+		r, found, err := sp.record(from.After)
+		if err != nil {
+			return err
 		}
-		if err == nil {
-			last = indexKey(hash, r)
+		if !found {
+			return fmt.Errorf("%w: scan from an unknown record", store.ErrInvalid)
 		}
-		return err
+		if behind := indexKey(hash, r); bytes.Compare(behind, last) > 0 {
+			last = behind
+		}
+		return nil
 	})
 	return last, err
 }

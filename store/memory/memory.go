@@ -109,7 +109,7 @@ func (s *Store) Revoked(ctx context.Context, issuer string, sels []lineage.Selec
 const chunk = 256
 
 // Scan implements store.Store.
-func (s *Store) Scan(ctx context.Context, issuer string, sel lineage.Selector, from lineage.ID) iter.Seq2[lineage.Record, error] {
+func (s *Store) Scan(ctx context.Context, issuer string, sel lineage.Selector, from store.Position) iter.Seq2[lineage.Record, error] {
 	return func(yield func(lineage.Record, error) bool) {
 		for {
 			part, err := s.scan(ctx, issuer, sel, from)
@@ -121,7 +121,7 @@ func (s *Store) Scan(ctx context.Context, issuer string, sel lineage.Selector, f
 				if !yield(r, nil) {
 					return
 				}
-				from = r.ID()
+				from.After = r.ID()
 			}
 			if len(part) < chunk {
 				return
@@ -130,7 +130,7 @@ func (s *Store) Scan(ctx context.Context, issuer string, sel lineage.Selector, f
 	}
 }
 
-func (s *Store) scan(ctx context.Context, issuer string, sel lineage.Selector, from lineage.ID) ([]lineage.Record, error) {
+func (s *Store) scan(ctx context.Context, issuer string, sel lineage.Selector, from store.Position) ([]lineage.Record, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
@@ -140,16 +140,10 @@ func (s *Store) scan(ctx context.Context, issuer string, sel lineage.Selector, f
 	if sp == nil {
 		sp = newSpace()
 	}
-	list, start := sp.bySelector[sel], 0
-	if !from.IsZero() {
-		last, found := sp.records[from]
-		if !found {
-			return nil, fmt.Errorf("%w: scan from an unknown record", store.ErrInvalid)
-		}
-		at, exact := slices.BinarySearchFunc(list, place(last), placed.compare)
-		if start = at; exact {
-			start++
-		}
+	list := sp.bySelector[sel]
+	start, err := sp.start(list, from)
+	if err != nil {
+		return nil, err
 	}
 	part := list[start:min(start+chunk, len(list))]
 	out := make([]lineage.Record, len(part))
@@ -157,6 +151,26 @@ func (s *Store) scan(ctx context.Context, issuer string, sel lineage.Selector, f
 		out[i] = sp.records[p.id]
 	}
 	return out, nil
+}
+
+// start returns the index in list at which a scan from the position begins.
+func (sp *space) start(list []placed, from store.Position) (int, error) {
+	start := 0
+	if !from.Since.IsZero() { // a time of issue may lie before the zero time
+		start, _ = slices.BinarySearchFunc(list, placed{at: from.Since}, placed.compare)
+	}
+	if from.After.IsZero() {
+		return start, nil
+	}
+	last, found := sp.records[from.After]
+	if !found {
+		return 0, fmt.Errorf("%w: scan from an unknown record", store.ErrInvalid)
+	}
+	behind, exact := slices.BinarySearchFunc(list, place(last), placed.compare)
+	if exact {
+		behind++
+	}
+	return max(start, behind), nil
 }
 
 // Feed implements store.Store.

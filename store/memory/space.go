@@ -98,8 +98,9 @@ func (sp *space) PutRecord(r lineage.Record) error {
 
 func (sp *space) PutHead(h store.Head) error {
 	h = copyHead(h)
+	old := sp.heads[h.Key]
 	sp.heads[h.Key] = h
-	if !h.Expires.IsZero() {
+	if !h.Expires.IsZero() && !h.Expires.Equal(old.Expires) {
 		heap.Push(&sp.expiring, expiry{h.Expires, h.Key})
 	}
 	return nil

@@ -36,7 +36,7 @@ func (c *check) nothingOf(tx store.Tx) {
 	for _, r := range c.feed(issuer, 0) {
 		c.expect(r.Selector != sel, "a revocation of a refused transaction is in the feed")
 	}
-	c.expect(len(c.scan(issuer, sel, lineage.ID{})) == 0, "a record of a refused transaction is in the index")
+	c.expect(len(c.scan(issuer, sel, store.Position{})) == 0, "a record of a refused transaction is in the index")
 }
 
 func allOrNothing(c *check) {

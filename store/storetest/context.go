@@ -42,7 +42,7 @@ func cancelledReads(c *check) {
 	marks, err := c.store.Revoked(ctx, issuer, []lineage.Selector{subject("a")})
 	c.expect(err != nil && marks == nil, "Revoked returned %d marks and %v", len(marks), err)
 	n := 0
-	for r, err := range c.store.Scan(ctx, issuer, subject("a"), lineage.ID{}) {
+	for r, err := range c.store.Scan(ctx, issuer, subject("a"), store.Position{}) {
 		n++
 		c.expect(err != nil && r.ID().IsZero(), "Scan yielded a record")
 	}

@@ -59,7 +59,7 @@ func everythingStays(d *durable) {
 		d.expect(d.has(task) && d.has(child) && d.has(gone), "a record is gone after a restart")
 		e := d.get(issuer, child.ID())[0]
 		d.expect(len(e.Marks) == 1 && e.Marks[0] == wantMark, "the marks of a record after a restart: %v", e.Marks)
-		d.same(d.scan(issuer, subject("alice"), lineage.ID{}), []lineage.Record{task, child}, "a scan after a restart")
+		d.same(d.scan(issuer, subject("alice"), store.Position{}), []lineage.Record{task, child}, "a scan after a restart")
 		got := d.feed(issuer, 0)
 		d.expect(len(got) == 2 && got[0] == wantFeed[0] && got[1] == wantFeed[1], "the feed after a restart: %+v", got)
 		h := d.head("k\x00")

@@ -9,10 +9,10 @@ import (
 
 var expiryCases = []testCase{
 	{"Expiry/NeverEarly", "a head is kept until the store time is after its Expires", neverEarly},
-	{"Expiry/Whole", "a head that has expired is forgotten as if never written, or kept whole", forgottenWhole},
+	{"Expiry/Forgotten", "the Tx that takes the store time beyond the Expires of a head forgets it as if never written", forgotten},
 	{"Expiry/Renewed", "the Expires of a head is that of its last swap", renewed},
 	{"Expiry/Refused", "a refused Tx does not make heads expire", refusedExpiry},
-	{"Expiry/Many", "expiry takes only what has expired, however much that is", manyExpire},
+	{"Expiry/Many", "expiry takes only what has expired, and all of it in the end, at least one head with each Tx", manyExpire},
 }
 
 func expiring(n int, key string, version uint64, expires time.Time) store.Tx {
@@ -31,16 +31,36 @@ func neverEarly(c *check) {
 	}
 }
 
-func forgottenWhole(c *check) {
-	c.ok(expiring(1, "k", 0, at(100)), counting(1, store.Add{Key: "k", N: 3, Max: 9}), swapping(1, store.Swap{Key: "stays", State: "s"}))
-	c.ok(txAt(101), txAt(1_000_000))
-	h := c.head("k")
-	forgotten := h.Version == 0 && h.State == "" && h.Count == 0 && h.Expires.IsZero()
-	kept := h.Version == 1 && h.State == "spent" && h.Count == 3 && h.Expires.Equal(at(100))
-	c.expect(forgotten || kept, "an expired head is neither kept nor forgotten: %+v", h)
+func gone(h store.Head) bool {
+	return h.Version == 0 && h.State == "" && len(h.Value) == 0 && h.Count == 0 && h.Expires.IsZero()
+}
+
+func forgotten(c *check) {
+	r := c.record(issuer, 1, subject("alice"))
+	c.ok(adding(1, r), swapping(1, store.Swap{Key: "stays", State: "s"}))
+	for _, key := range []string{"k", subject("alice").String()} {
+		c.ok(swapping(1, store.Swap{Key: key, State: "secret", Value: []byte("v"), Expires: at(100)}),
+			counting(1, store.Add{Key: key, N: 3, Max: 9}))
+	}
+	c.ok(txAt(100))
+	for _, h := range c.heads(issuer, "k", subject("alice").String()) {
+		kept := h.Version == 1 && h.State == "secret" && string(h.Value) == "v" && h.Count == 3 && h.Expires.Equal(at(100))
+		c.expect(kept, "a head that has not expired is not whole: %+v", h)
+	}
+	last := requiring(100, store.Require{Key: "k", Version: 1, State: "secret"})
+	last.Time = at(100).Add(1)
+	c.ok(last) // it is judged before it forgets
+	for _, h := range c.heads(issuer, "k", subject("alice").String()) {
+		c.expect(gone(h), "a head that has expired is still there: %+v", h)
+	}
+	c.expect(len(c.get(issuer, r.ID())[0].Heads) == 0, "a head that has expired is still in the entry of its record")
 	c.expect(c.head("stays").Version == 1, "a head without Expires was forgotten")
-	c.ok(expiring(1_000_000, "k", h.Version, at(2_000_000)))
-	c.expect(c.head("k").Version == h.Version+1, "an expired head could not be swapped again")
+	c.ok(requiring(101, store.Require{Key: "k"}))
+	c.ok(counting(101, store.Add{Key: "k", N: 9, Max: 9}), expiring(101, "k", 0, at(200)))
+	h := c.head("k")
+	c.expect(h.Version == 1 && h.Count == 9 && len(h.Value) == 0, "a forgotten head began anew as %+v", h)
+	c.ok(expiring(300, "stillborn", 0, at(299)))
+	c.expect(gone(c.head("stillborn")), "a head is there that had expired when it was written")
 }
 
 func renewed(c *check) {
@@ -79,5 +99,11 @@ func manyExpire(c *check) {
 		if i >= 150 {
 			c.expect(h.Version == 1, "head %d was forgotten at 250 s, and expires after %d s", i, 100+i)
 		}
+	}
+	for range n {
+		c.ok(txAt(1000))
+	}
+	for i, h := range c.heads(issuer, keys...) {
+		c.expect(gone(h), "head %d is still there %d transactions after it expired", i, n)
 	}
 }

@@ -103,7 +103,7 @@ func (f *Faulty) Revoked(ctx context.Context, issuer string, sels []lineage.Sele
 }
 
 // Scan implements store.Store.
-func (f *Faulty) Scan(ctx context.Context, issuer string, sel lineage.Selector, from lineage.ID) iter.Seq2[lineage.Record, error] {
+func (f *Faulty) Scan(ctx context.Context, issuer string, sel lineage.Selector, from store.Position) iter.Seq2[lineage.Record, error] {
 	return failing(f, Scan, f.Store.Scan(ctx, issuer, sel, from))
 }
 

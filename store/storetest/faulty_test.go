@@ -38,7 +38,7 @@ func call(ctx context.Context, s store.Store, op storetest.Op) error {
 	case storetest.Revoked:
 		_, err = s.Revoked(ctx, issuer, nil)
 	case storetest.Scan:
-		for _, e := range s.Scan(ctx, issuer, lineage.Selector{}, lineage.ID{}) {
+		for _, e := range s.Scan(ctx, issuer, lineage.Selector{}, store.Position{}) {
 			err = e
 		}
 	case storetest.Feed:

@@ -34,7 +34,7 @@ func isolatedIssuers(c *check) {
 	c.expect(len(c.get(otherIssuer, theirs.ID())[0].Marks) == 0, "a mark reached a record of another issuer")
 	c.expect(len(c.marks(otherIssuer, sel)) == 0, "a mark was read through another issuer")
 	c.expect(len(c.feed(otherIssuer, 0)) == 0, "a revocation was read through another issuer")
-	c.same(c.scan(otherIssuer, sel, lineage.ID{}), []lineage.Record{theirs}, "a scan of the other issuer")
+	c.same(c.scan(otherIssuer, sel, store.Position{}), []lineage.Record{theirs}, "a scan of the other issuer")
 	h := c.heads(otherIssuer, "k")[0]
 	c.expect(h.Version == 0 && h.Count == 0, "a head was read through another issuer: %+v", h)
 
@@ -61,7 +61,7 @@ func similarIssuers(c *check) {
 	for _, name := range names {
 		c.expect(c.heads(name, "k")[0].State == name, "the head of issuer %q is that of %q", name, c.heads(name, "k")[0].State)
 		c.expect(len(c.feed(name, 0)) == 1, "the feed of issuer %q has entries of others", name)
-		got := c.scan(name, subject("s"), lineage.ID{})
+		got := c.scan(name, subject("s"), store.Position{})
 		c.expect(len(got) == 1 && got[0].Issuer == name, "the records of issuer %q are not its own", name)
 	}
 	for _, none := range []string{"", "b", "a\x00", "\xff", strings.Repeat("n", 4096)} {
@@ -116,7 +116,7 @@ func hostileSelectors(c *check) {
 			want = 1
 		}
 		c.expect(marked == (carried && i%2 == 0), "subject %.40q: revoked is %t", v, marked)
-		got := c.scan(issuer, subject(v), lineage.ID{})
+		got := c.scan(issuer, subject(v), store.Position{})
 		c.expect(len(got) == want, "subject %.40q selects %d records; want %d", v, len(got), want)
 		if !marked {
 			c.ok(unrevoked(1, at(0), subject(v)))

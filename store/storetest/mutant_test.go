@@ -25,7 +25,7 @@ type mutant struct {
 	commit func(s store.Store, ctx context.Context, txs []store.Tx) []error
 	get    func([]store.Entry) []store.Entry
 	heads  func(s store.Store, ctx context.Context, issuer string, keys []string) ([]store.Head, error)
-	scan   func(s store.Store, ctx context.Context, sel lineage.Selector, from lineage.ID) iter.Seq2[lineage.Record, error]
+	scan   func(s store.Store, ctx context.Context, sel lineage.Selector, from store.Position) iter.Seq2[lineage.Record, error]
 	feed   func(s store.Store, ctx context.Context, after uint64) iter.Seq2[lineage.Revocation, error]
 }
 
@@ -51,7 +51,7 @@ func (m mutant) Heads(ctx context.Context, issuer string, keys []string) ([]stor
 	return m.heads(m.Store, ctx, issuer, keys)
 }
 
-func (m mutant) Scan(ctx context.Context, issuer string, sel lineage.Selector, from lineage.ID) iter.Seq2[lineage.Record, error] {
+func (m mutant) Scan(ctx context.Context, issuer string, sel lineage.Selector, from store.Position) iter.Seq2[lineage.Record, error] {
 	if m.scan == nil {
 		return m.Store.Scan(ctx, issuer, sel, from)
 	}
@@ -91,7 +91,22 @@ func one(s store.Store, ctx context.Context, tx store.Tx) error {
 	return s.Commit(ctx, []store.Tx{tx})[0]
 }
 
-// mutants are broken stores by the case that must find them.
+// from is a mutant that begins its scans elsewhere.
+func from(f func(store.Position) store.Position) mutant {
+	return mutant{scan: func(s store.Store, ctx context.Context, sel lineage.Selector, from store.Position) iter.Seq2[lineage.Record, error] {
+		return s.Scan(ctx, issuer, sel, f(from))
+	}}
+}
+
+// later moves the moment of p, where it has one.
+func later(p store.Position, by time.Duration) store.Position {
+	if !p.Since.IsZero() {
+		p.Since = p.Since.Add(by)
+	}
+	return p
+}
+
+// mutants are broken stores by the case that must find them; what follows a comma tells those of one case apart.
 var mutants = map[string]mutant{
 	"Records/EntryMarks": {get: func(entries []store.Entry) []store.Entry {
 		for i := range entries {
@@ -147,6 +162,19 @@ var mutants = map[string]mutant{
 			}
 		}
 	}),
+	"Expiry/Forgotten": changing(func(tx *store.Tx) { tx.Swaps = without(tx.Swaps, func(time.Time) bool { return true }) }),
+	"Expiry/Forgotten, half of it": {heads: func(s store.Store, ctx context.Context, issuer string, keys []string) ([]store.Head, error) {
+		heads, err := s.Heads(ctx, issuer, keys)
+		for i, h := range heads {
+			if h.Version == 0 && err == nil {
+				heads[i].Value = []byte("v")
+			}
+		}
+		return heads, err
+	}},
+	"Expiry/Many": changing(func(tx *store.Tx) {
+		tx.Swaps = without(tx.Swaps, func(t time.Time) bool { return t.Second()%7 == 0 })
+	}),
 	"Marks/Before":      changing(func(tx *store.Tx) { tx.Leeway = 0 }),
 	"Marks/Behind":      changing(func(tx *store.Tx) { tx.Leeway = time.Hour }),
 	"Marks/Block":       changing(func(tx *store.Tx) { tx.Unrevoked = nil }),
@@ -161,10 +189,32 @@ var mutants = map[string]mutant{
 	"Context/Reads": {heads: func(s store.Store, ctx context.Context, issuer string, keys []string) ([]store.Head, error) {
 		return s.Heads(context.WithoutCancel(ctx), issuer, keys)
 	}},
-	"Scan/Resume": {scan: func(s store.Store, ctx context.Context, sel lineage.Selector, _ lineage.ID) iter.Seq2[lineage.Record, error] {
-		return s.Scan(ctx, issuer, sel, lineage.ID{})
+	"Scan/Resume":                           from(func(store.Position) store.Position { return store.Position{} }),
+	"Scan/Since, ignored":                   from(func(p store.Position) store.Position { return store.Position{After: p.After} }),
+	"Scan/Since, not what is of the moment": from(func(p store.Position) store.Position { return later(p, 1) }),
+	"Scan/Since, a millisecond early":       from(func(p store.Position) store.Position { return later(p, -time.Millisecond) }),
+	"Scan/Since, rounded down": from(func(p store.Position) store.Position {
+		return store.Position{Since: lineage.Time(p.Since), After: p.After}
+	}),
+	"Scan/SinceAndAfter, one or the other": from(func(p store.Position) store.Position {
+		if !p.After.IsZero() {
+			p.Since = time.Time{}
+		}
+		return p
+	}),
+	"Scan/SinceAndAfter, the other or the one": from(func(p store.Position) store.Position {
+		if !p.Since.IsZero() {
+			p.After = lineage.ID{}
+		}
+		return p
+	}),
+	"Scan/SinceOfOthers": {scan: func(s store.Store, ctx context.Context, sel lineage.Selector, from store.Position) iter.Seq2[lineage.Record, error] {
+		return func(yield func(lineage.Record, error) bool) { // runs on into the next selector
+			s.Scan(ctx, issuer, sel, from)(yield)
+			s.Scan(ctx, issuer, lineage.Selector{Kind: lineage.SelectSubject, Value: "alice"}, from)(yield)
+		}
 	}},
-	"Scan/Selectors": {scan: func(s store.Store, ctx context.Context, sel lineage.Selector, from lineage.ID) iter.Seq2[lineage.Record, error] {
+	"Scan/Selectors": {scan: func(s store.Store, ctx context.Context, sel lineage.Selector, from store.Position) iter.Seq2[lineage.Record, error] {
 		sel.Value = strings.TrimRight(sel.Value, "*%:")
 		return s.Scan(ctx, issuer, sel, from)
 	}},
@@ -187,6 +237,17 @@ var mutants = map[string]mutant{
 		}
 		return one(s, ctx, tx)
 	}),
+}
+
+// without takes the Expires that match off swaps.
+func without(swaps []store.Swap, match func(time.Time) bool) []store.Swap {
+	swaps = slices.Clone(swaps)
+	for i, s := range swaps {
+		if match(s.Expires) {
+			swaps[i].Expires = time.Time{}
+		}
+	}
+	return swaps
 }
 
 func foldKeys(swaps []store.Swap) []store.Swap {
@@ -234,11 +295,12 @@ func TestRunFindsBrokenStores(t *testing.T) {
 	}
 	for _, name := range names {
 		t.Run(name, func(t *testing.T) {
-			cmd := exec.Command(os.Args[0], "-test.run=^TestMutant$/^"+strings.ReplaceAll(name, "/", "$/^"), "-test.timeout=60s")
+			rule, _, _ := strings.Cut(name, ",")
+			cmd := exec.Command(os.Args[0], "-test.run=^TestMutant$/^"+strings.ReplaceAll(rule, "/", "$/^")+"$", "-test.timeout=60s")
 			cmd.Env = append(os.Environ(), mutantName+"="+name)
 			out, err := cmd.CombinedOutput()
 			require.Error(t, err, "the kit found nothing wrong")
-			require.Contains(t, string(out), "--- FAIL: TestMutant/"+name)
+			require.Contains(t, string(out), "--- FAIL: TestMutant/"+rule)
 			require.Contains(t, string(out), "rule broken: ")
 			require.NotContains(t, string(out), "panic: test timed out")
 		})

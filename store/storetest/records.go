@@ -76,7 +76,7 @@ func repeatCommit(c *check) {
 	c.expect(h[0].Version == 1, "the swap of a repeated commit was applied %d times", h[0].Version)
 	c.expect(h[1].Count == 1, "the add of a repeated commit was applied %d times", h[1].Count)
 	c.expect(len(c.feed(issuer, 0)) == 1, "the revocation of a repeated commit was applied again")
-	c.expect(len(c.scan(issuer, subject("a"), lineage.ID{})) == 1, "the record of a repeated commit is there twice")
+	c.expect(len(c.scan(issuer, subject("a"), store.Position{})) == 1, "the record of a repeated commit is there twice")
 
 	both := everything(c, 2, "b")
 	both.Records = append(both.Records, tx.Records...)

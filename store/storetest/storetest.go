@@ -155,7 +155,7 @@ func (c *check) feed(issuer string, after uint64) (out []lineage.Revocation) {
 	return out
 }
 
-func (c *check) scan(issuer string, sel lineage.Selector, from lineage.ID) (out []lineage.Record) {
+func (c *check) scan(issuer string, sel lineage.Selector, from store.Position) (out []lineage.Record) {
 	c.Helper()
 	for r, err := range c.store.Scan(c.Context(), issuer, sel, from) {
 		c.expect(err == nil, "Scan of %v: %v", sel, err)
