@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"time"
 
 	"github.com/tokenboundary/tokenboundary/lineage"
 	"github.com/tokenboundary/tokenboundary/store"
@@ -12,13 +11,26 @@ import (
 
 // ancestry is the second step: whose authority is used, who acts, what both come from, and whether all of it lives.
 func (h *hop) ancestry(ctx context.Context) error {
-	if h.req.Grant != Exchange {
-		if !h.req.Subject.IsZero() || !h.req.Actor.IsZero() {
-			return refuse(CodeInvalidRequest, "subject_token", "this grant has no subject")
-		}
-		h.subject, h.session.Kind = h.g.party(h.client), h.client.Kind.party()
-		return nil
+	steps := map[Grant]func(context.Context) error{
+		ClientCredentials: h.itself, Exchange: h.exchange, Refresh: h.refresh, Deferred: h.poll,
 	}
+	if err := steps[h.req.Grant](ctx); err != nil {
+		return err
+	}
+	return h.bind(ctx)
+}
+
+// itself is the ancestry of a client that acts in its own right.
+func (h *hop) itself(context.Context) error {
+	if !h.req.Subject.IsZero() || !h.req.Actor.IsZero() {
+		return refuse(CodeInvalidRequest, "subject_token", "this grant has no subject")
+	}
+	h.subject, h.session.Kind = h.g.party(h.client), h.client.Kind.party()
+	return nil
+}
+
+// exchange is the ancestry of a token that is made from another one.
+func (h *hop) exchange(ctx context.Context) error {
 	p, e, err := h.present(ctx, h.req.Subject, "subject_token")
 	if e != nil { // of a refusal too: the attempt belongs into the lineage of the token
 		h.parent, h.subject, h.session, h.carried = e, e.Record.Body.Subject, e.Record.Body.Session, e.Record.Body.Actors
@@ -28,7 +40,7 @@ func (h *hop) ancestry(ctx context.Context) error {
 		return err
 	case e != nil:
 		h.mayAct = p.MayAct
-		err = h.inherit(e.Record)
+		err = h.inherit()
 	default:
 		err = h.begin(ctx, p)
 	}
@@ -44,7 +56,7 @@ func (h *hop) present(ctx context.Context, c Credential, param string) (Principa
 	var p Principal
 	var e store.Entry
 	var err error
-	if c.Type == TypeClientSecret || c.Type == TypeClientAssertion {
+	if c.Type == TypeClientSecret || c.Type == TypeClientAssertion || !identifies(c.Type) {
 		return p, nil, refuse(CodeInvalidRequest, param, "a client's credential is no token")
 	}
 	if c.Type == TypeAccessToken && c.Verified == nil {
@@ -83,28 +95,66 @@ func (h *hop) present(ctx context.Context, c Credential, param string) (Principa
 }
 
 // inherit takes the ceiling from the record behind the subject token.
-func (h *hop) inherit(r lineage.Record) error {
-	ceiling := r.Derivable()
-	if r.Body.Client != h.client.ID {
-		// Being named in aud gives no right; the rule that granted a scope must have named the client.
-		ceiling.Access = delegated(ceiling.Access, r.Body.Reasons, h.client.ID)
-		if len(ceiling.Access) == 0 {
-			return refuse(CodeInvalidRequest, "subject_token", "not delegable to this client")
-		}
+func (h *hop) inherit() error {
+	ceiling := derivable(h.parent.Record, h.client.ID)
+	if len(ceiling.Access) == 0 && h.parent.Record.Body.Client != h.client.ID {
+		return refuse(CodeInvalidRequest, "subject_token", "not delegable to this client")
 	}
-	ceiling = ceiling.Normal()
-	h.ceiling = &ceiling
+	h.ceiling, h.above = &ceiling, parentFacts(h.parent.Record, ceiling)
 	return nil
 }
 
-// delegated returns the part of access whose granting rules name the client as a delegate.
-func delegated(access []lineage.Access, reasons []lineage.Reason, client string) []lineage.Access {
+// derivable returns what a client may derive from a token. Being named in aud gives no right; where the token was issued
+// to another client, the rule that granted a scope must have named this one.
+func derivable(r lineage.Record, client string) lineage.Authority {
+	ceiling := r.Derivable()
+	if r.Body.Client != client {
+		ceiling.Access = grantedBy(ceiling.Access, r.Body.Reasons, func(x lineage.Reason) bool { return slices.Contains(x.Delegates, client) })
+	}
+	return ceiling.Normal()
+}
+
+// parentFacts returns what policies see of the token that another is made from.
+func parentFacts(r lineage.Record, ceiling lineage.Authority) *ParentFacts {
+	f := &ParentFacts{
+		ID: r.ID().String(), Client: r.Body.Client, Paths: r.Body.Paths, Expires: r.ExpiresAt, Depth: ceiling.Depth,
+	}
+	for _, a := range ceiling.Access {
+		f.Scopes = append(f.Scopes, a.Scopes...)
+	}
+	if t := r.Body.Task; t != nil {
+		f.Purpose = t.Purpose
+	}
+	return f
+}
+
+// tokenAbove finds the token of ours that the record was made from, past the task and the refresh family in between; nil
+// where there is none.
+func (g *Governor) tokenAbove(ctx context.Context, r lineage.Record) (*ParentFacts, error) {
+	client := r.Body.Client
+	for len(r.Parents) > 0 {
+		e, err := g.entry(ctx, r.Parents[0])
+		if err != nil {
+			return nil, err
+		}
+		if r = e.Record; r.Body == nil {
+			return nil, errors.New("what it was made from is erased")
+		}
+		if r.Kind == lineage.KindToken {
+			return parentFacts(r, derivable(r, client)), nil
+		}
+	}
+	return nil, nil
+}
+
+// grantedBy returns the part of access that a reason of the kind grants.
+func grantedBy(access []lineage.Access, reasons []lineage.Reason, of func(lineage.Reason) bool) []lineage.Access {
 	var out []lineage.Access
 	for _, x := range access {
 		var scopes []string
 		for _, s := range x.Scopes {
 			if slices.ContainsFunc(reasons, func(r lineage.Reason) bool {
-				return r.Granted && r.Resource == x.Resource && r.Scope == s && slices.Contains(r.Delegates, client)
+				return r.Granted && r.Resource == x.Resource && r.Scope == s && of(r)
 			}) {
 				scopes = append(scopes, s)
 			}
@@ -114,110 +164,6 @@ func delegated(access []lineage.Access, reasons []lineage.Reason, client string)
 		}
 	}
 	return out
-}
-
-// begin starts a new root from an outside credential.
-func (h *hop) begin(ctx context.Context, p Principal) error {
-	no := func(why string) error { return refuse(CodeInvalidRequest, "subject_token", why) }
-	if !slices.Contains(partyKinds, p.Party.Kind) {
-		return no("a subject of no known kind")
-	}
-	switch _, err := h.g.cfg.Clients.Client(ctx, p.Party.ID); {
-	case err == nil:
-		return no("the subject has the name of a client")
-	case !errors.Is(err, ErrNotFound):
-		return unavailable("clients", err)
-	}
-	for i, a := range p.Actors {
-		if a.Same(p.Party) || slices.ContainsFunc(p.Actors[:i], a.Same) {
-			return no("somebody stands twice in its chain")
-		}
-		switch _, err := h.g.cfg.Clients.Client(ctx, a.ID); {
-		case err == nil:
-			return no("an actor has the name of a client")
-		case !errors.Is(err, ErrNotFound):
-			return unavailable("clients", err)
-		}
-	}
-	if !p.Identity && p.Authority == nil {
-		return no("its authority is unknown")
-	}
-	h.subject, h.session, h.carried, h.mayAct = p.Party, p.Session, p.Actors, p.MayAct
-	if h.client.presents(p.Party.ID) { // the client acts for itself
-		h.subject.Kind = h.client.Kind.party()
-		h.session.Kind = h.subject.Kind
-	}
-	if h.session.Kind == "" {
-		h.session.Kind = h.subject.Kind
-	}
-	if p.Authority != nil {
-		ceiling := p.Authority.Normal()
-		if ceiling.NotAfter.IsZero() {
-			ceiling.NotAfter = p.Expires
-		}
-		h.ceiling = &ceiling
-	}
-	if h.req.Subject.Type != TypeIDToken { // which proves a past authentication, and bounds nothing
-		if h.bound = p.Expires; h.bound.IsZero() {
-			return no("it has no end")
-		}
-	}
-	h.attest(p, lineage.SelectSubject)
-	return nil
-}
-
-// presentActor verifies the actor token and binds it to the authenticated client.
-func (h *hop) presentActor(ctx context.Context) error {
-	no := func(why string) error { return refuse(CodeInvalidRequest, "actor_token", why) }
-	p, e, err := h.present(ctx, h.req.Actor, "actor_token")
-	if err != nil {
-		return err
-	}
-	if e == nil {
-		if !h.client.presents(p.Party.ID) {
-			return no("not an identity of this client")
-		}
-		if len(p.Actors) > 0 {
-			return no("a credential that somebody else acts with")
-		}
-		h.attest(p, lineage.SelectActor)
-	} else {
-		b := e.Record.Body
-		p.Party = b.Subject
-		if len(b.Actors) > 0 {
-			p.Party = b.Actors[0]
-		}
-		switch {
-		case b.Client != h.client.ID || p.Party.ID != h.client.ID && !h.client.presents(p.Party.ID):
-			return no("not a token of this client for itself")
-		case e.Record.TaskID() != h.taskID():
-			return no("subject and actor are not of one task")
-		}
-		h.escort = e
-	}
-	p.Party.Kind = h.client.Kind.party()
-	h.actor = &p
-	return nil
-}
-
-// attest notes how old an outside credential is: what it proves must not have been revoked since.
-func (h *hop) attest(p Principal, kind string) {
-	since := p.Issued
-	if since.IsZero() {
-		since = time.UnixMilli(0)
-	}
-	if t := p.Session.AuthTime; !t.IsZero() && t.Before(since) {
-		since = t
-	}
-	since = lineage.Time(since)
-	if h.parent == nil && since.Before(h.since) {
-		h.since = since
-	}
-	sels := []lineage.Selector{{Kind: kind, Value: p.Party.ID}}
-	if p.Session.ID != "" {
-		sels = append(sels, lineage.Selector{Kind: lineage.SelectSession, Value: p.Session.ID})
-	}
-	h.evidence = append(h.evidence, store.Unrevoked{Selectors: sels, Since: since})
 }
 
 // taskID returns the task that the result belongs to because of the subject token; zero where there is none.

@@ -18,7 +18,7 @@ import (
 //
 // It returns ErrUnauthenticated, which never says why, or ErrUnavailable.
 func (g *Governor) Authenticate(ctx context.Context, cred Credential) (Client, error) {
-	if slices.Contains([]string{TypeAccessToken, TypeIDToken, TypeJWT}, cred.Type) {
+	if !identifies(cred.Type) || slices.Contains([]string{TypeAccessToken, TypeIDToken, TypeJWT}, cred.Type) {
 		return Client{}, g.stranger(ctx, cred, errors.New("not a client's credential"))
 	}
 	p, err := g.identify(ctx, cred)
@@ -67,6 +67,7 @@ func scrubbed(err error, c Credential) string {
 // authenticate is the first step: who asks, whether they may ask this way at all, and what exactly they ask.
 func (h *hop) authenticate(ctx context.Context, req Request) error {
 	h.req = Request{Grant: req.Grant} // until the rest is known to be well formed
+	h.grant = req.Grant               // in a poll, until it is known what was deferred
 	var err error
 	if h.client, err = h.g.Authenticate(ctx, req.Client); err != nil {
 		return err
@@ -75,18 +76,19 @@ func (h *hop) authenticate(ctx context.Context, req Request) error {
 		h.proofs = append(h.proofs, p)
 		h.attestClient(p)
 	}
-	if req.Malformed != "" {
+	unproved := h.prove(ctx, req.Proof)
+	switch {
+	case req.Malformed != "":
 		return refuse(req.Malformed, "", "malformed")
-	}
-	if !h.client.Kind.mayGet() || req.Grant == "" || !slices.Contains(h.client.Grants, req.Grant) {
+	case !h.client.mayUse(req.Grant):
 		return refuse(CodeUnauthorizedClient, "grant_type", "the client may not use this grant")
+	case unproved != nil:
+		return unproved
 	}
-	canonical, err := req.canonical()
-	if err != nil {
-		return err
+	if h.req, err = req.canonical(); err != nil {
+		h.req = Request{Grant: req.Grant}
 	}
-	h.req = canonical
-	return nil
+	return err
 }
 
 // assertionLife is how old a client assertion that does not say is taken to be at its end: the longest that package

@@ -46,7 +46,7 @@ func (h *hop) ownToken(actor lineage.Party) bool {
 		current = h.carried[0]
 	}
 	switch {
-	case h.req.Grant != Exchange, actor.Same(current):
+	case h.req.Grant != Exchange, actor.Same(current): // a refresh and a poll keep the chain as it is
 		return true
 	case h.actor != nil:
 		return false
@@ -85,11 +85,8 @@ func (h *hop) loops(actor lineage.Party) bool {
 	return slices.Contains(h.parent.Record.Selectors(), lineage.Selector{Kind: lineage.SelectClient, Value: h.client.ID})
 }
 
-// ancestors bounds the chain of records, which grows at every hop, whether or not an actor joins.
-func (h *hop) ancestors() error {
-	if h.req.Task != nil && !h.taskID().IsZero() {
-		return refuse(CodeInvalidDetails, "authorization_details", "the subject token belongs to a task already")
-	}
+// depth returns how many records the result stands under, without a refresh family that begins.
+func (h *hop) depth() int {
 	n := 0
 	if h.parent != nil {
 		n = len(h.parent.Record.Ancestors) + 1
@@ -97,7 +94,12 @@ func (h *hop) ancestors() error {
 	if h.req.Task != nil {
 		n++
 	}
-	if n > canon.MaxChain {
+	return n
+}
+
+// ancestors bounds the chain of records, which grows at every hop, whether or not an actor joins.
+func (h *hop) ancestors() error {
+	if h.depth() > canon.MaxChain {
 		return refuse(CodeInvalidRequest, "subject_token", "too many ancestors")
 	}
 	return nil

@@ -37,11 +37,26 @@ type Client struct {
 	Actors []string
 	// Resource is the resource that a client of kind resource is.
 	Resource string
-	// Groups are the groups it belongs to; policies see them.
+	// Groups are the groups it belongs to; policies see them, and what has to be approved is approved by one of them.
 	Groups []string
+	// Person is the subject that an operator's approvals stand for. Without one it can approve nothing.
+	Person string
+	// Binding says whether its tokens are bound to a key that it proves.
+	Binding Binding
 
 	proof *proof
 }
+
+// Binding says whether a client's tokens are bound to a key that it proves (RFC 9449). A token made from a bound token
+// is bound whatever the registration says.
+type Binding string
+
+// The bindings.
+const (
+	BindingOff      Binding = ""         // a proof is ignored
+	BindingOptional Binding = "optional" // tokens are bound where a proof comes with the request
+	BindingRequired Binding = "required" // a request without a proof is refused
+)
 
 // Clients says what a client is and may do.
 //
@@ -65,6 +80,17 @@ func (m ClientMap) Client(_ context.Context, id string) (Client, error) {
 
 // mayGet reports whether clients of this kind can be granted tokens at all.
 func (k ClientKind) mayGet() bool { return k == KindAgent || k == KindWorkload || k == KindHumanApp }
+
+// mayUse reports whether c may ask in this way. A poll is for whoever may use the grant that was deferred.
+func (c Client) mayUse(grant Grant) bool {
+	switch {
+	case !c.Kind.mayGet():
+		return false
+	case grant == Deferred:
+		return true
+	}
+	return slices.Contains([]Grant{ClientCredentials, Exchange, Refresh}, grant) && slices.Contains(c.Grants, grant)
+}
 
 // party returns the kind of party that a client of this kind is when it acts.
 func (k ClientKind) party() string {
@@ -96,6 +122,7 @@ func (g *Governor) party(c Client) lineage.Party {
 type proof struct {
 	key             string
 	issued, expires time.Time
+	possession      bool // of a key, not of the client's identity
 }
 
 // readWindow is how long a single-use assertion is good for on verbs that only read, where it is not spent.

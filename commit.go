@@ -2,36 +2,12 @@ package tokenboundary
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"time"
 
-	"github.com/tokenboundary/tokenboundary/internal/canon"
 	"github.com/tokenboundary/tokenboundary/lineage"
 	"github.com/tokenboundary/tokenboundary/store"
 )
-
-// taskHead is the value of a task's head. The head's key is the task's selector, its count the derivations so far.
-type taskHead struct {
-	Budget uint64 `json:"budget"`
-}
-
-func taskKey(id lineage.ID) string {
-	return lineage.Selector{Kind: lineage.SelectTask, Value: id.String()}.String()
-}
-
-// taskKeys returns the keys of the heads of all tasks that r belongs to, itself included.
-func taskKeys(r lineage.Record) (keys []string) {
-	for _, s := range r.Selectors() {
-		if s.Kind == lineage.SelectTask {
-			keys = append(keys, s.String())
-		}
-	}
-	return keys
-}
-
-func handleKey(handle string) string { return canon.Key("handle", handle) }
 
 // unblocked is the last step before the commit: nothing that the result carries may be revoked as of its evidence. The
 // commit checks the same again, as its own condition; this says so with the right code.
@@ -80,78 +56,16 @@ func (h *hop) dead(m lineage.Mark, since time.Time) error {
 			return refuse(CodeInvalidTarget, "resource", why)
 		}
 	}
-	if h.req.Grant != Exchange {
-		return refuse(CodeInvalidRequest, "client_assertion", why)
-	}
-	return refuse(CodeInvalidRequest, "subject_token", why)
-}
-
-// conditions returns what must not be revoked: the selectors of each new record and of what it is made from, each as of
-// its own evidence.
-func (h *hop) conditions() []store.Unrevoked {
-	out := h.evidence
-	for _, r := range h.records {
-		out = append(out, store.Unrevoked{Selectors: r.Selectors(), Since: r.Since})
-	}
-	for _, e := range []*store.Entry{h.parent, h.escort} {
-		if e != nil {
-			out = append(out, store.Unrevoked{Selectors: e.Record.Selectors(), Since: e.Record.Since})
-		}
-	}
-	return out
-}
-
-// tx returns an empty transaction of this issuer at now.
-func (g *Governor) tx(now time.Time) store.Tx {
-	return store.Tx{Issuer: g.cfg.Issuer, Time: now, Leeway: g.cfg.Lifetimes.ClockLeeway}
-}
-
-// transaction returns the one write that records the hop, with every condition it rests on.
-func (h *hop) transaction() (store.Tx, error) {
-	tx := h.g.tx(h.now)
-	tx.Records, tx.Unrevoked = h.records, h.conditions()
-	tx.Requires = []store.Require{{Key: envKey, Version: h.facts.version, State: "set"}}
-	for _, p := range h.proofs {
-		tx.Swaps = append(tx.Swaps, h.g.spend(p))
-	}
-	if h.parent != nil {
-		if err := derives(&tx, *h.parent); err != nil {
-			return tx, err
-		}
-	}
-	if h.escort != nil { // its tasks must be active as well; it is not what is derived from
-		for _, key := range taskKeys(h.escort.Record) {
-			tx.Requires = append(tx.Requires, store.Require{Key: key, State: string(TaskActive), AnyVersion: true})
-		}
-	}
-	if h.task == nil {
-		return tx, nil
-	}
-	task := h.records[0]
-	value, err := json.Marshal(taskHead{task.Body.Task.Budget})
-	if err != nil {
-		return tx, fmt.Errorf("task head: %w", err)
-	}
-	tx.Swaps = append(tx.Swaps, store.Swap{Key: taskKey(task.ID()), State: string(TaskActive), Value: value})
-	return tx, nil
-}
-
-// derives adds to tx what deriving from e takes: every task above is exactly active, and has a derivation left.
-func derives(tx *store.Tx, e store.Entry) error {
-	for _, key := range taskKeys(e.Record) {
-		var v taskHead
-		if err := json.Unmarshal(headOf(e, key).Value, &v); err != nil {
-			return unavailable("task", errors.New("its head cannot be read"))
-		}
-		tx.Requires = append(tx.Requires, store.Require{Key: key, State: string(TaskActive), AnyVersion: true})
-		tx.Adds = append(tx.Adds, store.Add{Key: key, N: 1, Max: v.Budget})
-	}
-	return nil
+	return h.unacceptable(why)
 }
 
 // commit writes the hop's transaction and says what a conflict means for it.
 func (h *hop) commit(ctx context.Context, tx store.Tx) error {
-	err := h.g.commit(ctx, tx)
+	return h.meaning(h.g.commit(ctx, tx))
+}
+
+// meaning returns what the outcome of a commit means for the hop.
+func (h *hop) meaning(err error) error {
 	var c *store.Conflict
 	if !errors.As(err, &c) {
 		if errors.Is(err, store.ErrConflict) {
@@ -160,12 +74,15 @@ func (h *hop) commit(ctx context.Context, tx store.Tx) error {
 		return err
 	}
 	if c.Full {
-		return refuse(CodeInvalidRequest, "subject_token", "the task has no derivation left")
+		return h.unacceptable("the task has no derivation left")
 	}
 	for i, p := range h.proofs {
 		if p.key == c.Key {
-			if i == 0 && h.client.proof == p {
+			switch {
+			case i == 0 && h.client.proof == p:
 				return ErrUnauthenticated
+			case p.possession:
+				return refuse(CodeInvalidProof, "DPoP", "the proof was used before")
 			}
 			return refuse(CodeInvalidRequest, "subject_token", "a single-use credential was used before")
 		}

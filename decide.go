@@ -1,9 +1,7 @@
 package tokenboundary
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -16,32 +14,43 @@ import (
 // evaluation bounds how long a policy may take.
 const evaluation = time.Second
 
-// decide is the fourth step: it asks the policy and takes the meet of its answer with everything above. For a task over
-// several resources, each is decided by itself against its own path, and all or nothing is granted.
+// decide is the fourth step: it asks the policy and takes the meet of its answer with everything above.
 func (h *hop) decide(ctx context.Context) error {
 	if err := h.connect(); err != nil {
 		return err
 	}
-	var err error
-	if h.facts, err = h.g.currentFacts(ctx); err != nil {
+	if err := h.readFacts(ctx); err != nil {
 		return err
 	}
-	spec := h.req.Task
-	if spec == nil || len(spec.Authority) == 0 {
-		h.ruling, err = h.ask(ctx, h.req.Resource, h.req.Scopes, h.ceiling)
-		if spec != nil && err == nil {
-			task := h.ruling
-			h.task = &task
+	spec, stands := h.req.Task, h.inheritedTask()
+	switch {
+	case spec != nil && len(spec.Authority) > 0:
+		if err := h.decideTask(ctx, spec.Authority, h.ceiling); err != nil {
+			return err
 		}
-		return err
+		task := h.ruling
+		h.task = &task
+		return h.decideOwn(ctx, &lineage.Authority{Access: task.access, Details: task.details})
+	case stands != nil && stands.Authority != nil: // a refreshed task token
+		if err := h.decideTask(ctx, stands.Authority.Access, stands.Authority); err != nil {
+			return err
+		}
+		return h.decideOwn(ctx, h.ceiling)
 	}
-	return h.decideTask(ctx)
+	var err error
+	h.ruling, err = h.ask(ctx, h.req.Resource, h.req.Scopes, h.ceiling)
+	if spec != nil && err == nil {
+		task := h.ruling
+		h.task = &task
+	}
+	return err
 }
 
-func (h *hop) decideTask(ctx context.Context) error {
+// decideTask decides what a task may do: each resource by itself against its own path, all or nothing.
+func (h *hop) decideTask(ctx context.Context, authority []lineage.Access, ceiling *lineage.Authority) error {
 	var whole ruling
-	for _, a := range h.req.Task.Authority {
-		one, err := h.ask(ctx, []string{a.Resource}, a.Scopes, h.ceiling)
+	for _, a := range authority {
+		one, err := h.ask(ctx, []string{a.Resource}, a.Scopes, ceiling)
 		if err == nil && len(whole.paths) > 0 && one.version != whole.version {
 			return errStale // the policy was reloaded in between
 		}
@@ -54,13 +63,21 @@ func (h *hop) decideTask(ctx context.Context) error {
 			return refuse(CodeInvalidScope, "authorization_details", "the task's authority is granted whole or not at all")
 		}
 	}
-	h.task = &whole
+	if len(authority) == 0 {
+		return refuse(CodeInvalidScope, "scope", "nothing of the task can be refreshed")
+	}
+	return nil
+}
+
+// decideOwn decides what a task token is good for by itself, beside the task that it stands for.
+func (h *hop) decideOwn(ctx context.Context, inside *lineage.Authority) error {
+	whole := h.ruling
 	if len(h.req.Resource) == 0 && len(h.req.Scopes) == 0 {
-		h.ruling.access, h.ruling.details = nil, nil // the token is good for deriving only
+		h.ruling.access, h.ruling.details = nil, nil // good for deriving only
 		return nil
 	}
-	inside := lineage.Authority{Access: whole.access, Details: whole.details}.Normal()
-	own, err := h.ask(ctx, h.req.Resource, h.req.Scopes, &inside)
+	bounds := inside.Normal()
+	own, err := h.ask(ctx, h.req.Resource, h.req.Scopes, &bounds)
 	h.ruling = whole.and(own)
 	h.ruling.access, h.ruling.details = own.access, own.details
 	return err
@@ -147,81 +164,22 @@ func (v Verdict) within(f Facts) error {
 
 func (h *hop) factsFor(resources, scopes []string, ceiling *lineage.Authority) Facts {
 	f := Facts{
-		Grant:   h.req.Grant,
+		Grant:   h.grant,
 		Client:  ClientFacts{h.client.ID, string(h.client.Kind), h.client.Groups},
 		Subject: h.subject, Actor: h.subject, Chain: h.chain,
 		Connection: h.connection, Resources: resources, Scopes: scopes,
 		Lifetime: h.req.Lifetime, Details: h.req.Details,
-		Ceiling: ceiling, Session: h.session, Risk: "unknown", Env: h.facts.env, Now: h.now,
+		Ceiling: ceiling, Session: h.facts.current(h.session), Risk: h.facts.risk, Attributes: h.facts.attributes,
+		Env: h.facts.env, Now: h.now, Parent: h.above,
 	}
 	if len(h.chain) > 0 {
 		f.Actor = h.chain[0]
 	}
-	if p := h.parent; p != nil {
-		b := p.Record.Body
-		f.Parent = &ParentFacts{
-			ID: p.Record.ID().String(), Client: b.Client, Paths: b.Paths,
-			Expires: p.Record.ExpiresAt, Depth: h.ceiling.Depth,
-		}
-		for _, a := range h.ceiling.Access {
-			f.Parent.Scopes = append(f.Parent.Scopes, a.Scopes...)
-		}
-		if t := b.Task; t != nil {
-			f.Task = &TaskFacts{t.ID.String(), t.Purpose, t.Context, t.Deadline}
-		}
+	if t := h.inheritedTask(); t != nil {
+		f.Task = &TaskFacts{h.parent.Record.TaskID().String(), t.Purpose, t.Context, t.Deadline}
 	}
 	if t := h.req.Task; t != nil {
 		f.Task = &TaskFacts{Purpose: t.Purpose, Context: t.Context, Deadline: h.deadline()}
 	}
 	return f
-}
-
-// grantDetails returns the requested entries that the verdict grants and the ceiling covers.
-func (h *hop) grantDetails(v Verdict, ceiling *lineage.Authority) ([]json.RawMessage, error) {
-	if len(h.req.Details) == 0 {
-		return nil, nil
-	}
-	no := func(why string) ([]json.RawMessage, error) {
-		return nil, refuse(CodeInvalidDetails, "authorization_details", why)
-	}
-	var entries []json.RawMessage
-	if err := json.Unmarshal(h.req.Details, &entries); err != nil {
-		return no("not an array")
-	}
-	var out []json.RawMessage
-	for _, entry := range entries {
-		t := h.g.cfg.Details[typeOf(entry)]
-		if t == nil {
-			return no("unknown type")
-		}
-		granted := slices.ContainsFunc(v.Details, func(d json.RawMessage) bool { return bytes.Equal(d, entry) })
-		if granted && (ceiling == nil || covered(t, ceiling.Details, entry)) {
-			out = append(out, entry)
-		}
-	}
-	if len(out) == 0 {
-		return no("none is granted")
-	}
-	return out, nil
-}
-
-// covered reports whether one of the parent's entries of the child's type covers it. What cannot be decided is not.
-func covered(t DetailType, parent []json.RawMessage, child json.RawMessage) bool {
-	return slices.ContainsFunc(parent, func(p json.RawMessage) bool {
-		if typeOf(p) != typeOf(child) {
-			return false
-		}
-		ok, err := t.Covers(p, child)
-		return ok && err == nil
-	})
-}
-
-// typeOf returns the type of an authorization_details entry; empty where it has none.
-func typeOf(entry json.RawMessage) string {
-	var members map[string]json.RawMessage // a struct would match the name in any case
-	var name string
-	if json.Unmarshal(entry, &members) != nil || json.Unmarshal(members["type"], &name) != nil {
-		return ""
-	}
-	return name
 }

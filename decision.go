@@ -25,10 +25,16 @@ type Decision struct {
 	ExpiresAt time.Time         `json:"expires_at,omitzero"`
 	TaskID    lineage.ID        `json:"task_id,omitzero"`
 
-	Path        string           `json:"path,omitempty"`
-	Version     string           `json:"version,omitempty"`
-	Reasons     []lineage.Reason `json:"reasons,omitempty"`
-	Obligations []Obligation     `json:"obligations,omitempty"`
+	Path    string           `json:"path,omitempty"`
+	Version string           `json:"version,omitempty"`
+	Reasons []lineage.Reason `json:"reasons,omitempty"`
+	// Obligations are those that were not met.
+	Obligations []lineage.Obligation `json:"obligations,omitempty"`
+	// Family is the id under which a host that keeps refresh tokens of its own asks for a refresh; zero where the policy
+	// permits none.
+	Family lineage.ID `json:"family,omitzero"`
+	// Deferral is set where Code is CodeAuthorizationPending: what the client polls with.
+	Deferral *Deferral `json:"-"`
 
 	// Pending is what Governor.Record will commit. It is empty where the decision is recorded already.
 	Pending *Pending `json:"pending,omitempty"`

@@ -64,22 +64,19 @@ func (d *denials) remember(client string, digest [sha256.Size]byte, id lineage.I
 // deny records a refusal and spends the single-use evidence that came with the request. Where the record cannot be
 // written the answer is still the refusal, and Health says so.
 func (h *hop) deny(ctx context.Context, no *refusal) (Decision, error) {
-	if h.facts != nil { // the policy was asked: on facts that are still the present ones?
-		heads, err := h.g.cfg.Store.Heads(ctx, h.g.cfg.Issuer, []string{envKey})
-		if err == nil && heads[0].Version != h.facts.version {
-			return Decision{}, errStale
-		}
-	}
 	r := h.ruling
 	d := Decision{
 		Effect: Deny, Code: no.code, Parameter: no.param, Client: h.client.ID, Subject: h.subject, Actors: h.chain,
 		Path: r.path(), Version: r.version,
-		Reasons: append(refused(r.reasons), lineage.Reason{Why: clip(no.why)}),
+		Reasons: append(refused(r.reasons), lineage.Reason{Why: clip(no.why)}), Obligations: r.unmet, Deferral: no.again,
 	}
 	tx := h.g.tx(h.now)
 	tx.Background = true
 	for _, p := range h.proofs {
 		tx.Swaps = append(tx.Swaps, h.g.spend(p))
+	}
+	if no.again != nil || len(no.effect.Swaps) > 0 {
+		return h.denyFirst(ctx, no, d, tx)
 	}
 	digest := h.digest(no)
 	same, over := h.g.denials.recall(h.client.ID, digest, h.now, h.g.cfg.DenialRate)
@@ -104,6 +101,37 @@ func (h *hop) deny(ctx context.Context, no *refusal) (Decision, error) {
 		return d, nil
 	}
 	return h.commitDenial(ctx, d, tx, digest)
+}
+
+// denyFirst answers a refusal that changes something, and a poll that has to wait: what they change is written, or nothing
+// is answered.
+func (h *hop) denyFirst(ctx context.Context, no *refusal, d Decision, tx store.Tx) (Decision, error) {
+	tx.Background = false
+	if no.again == nil {
+		record, err := h.sealDenial(no, d)
+		if err != nil {
+			return Decision{}, unavailable("denial", err)
+		}
+		d.ID, tx.Records = record.ID(), []lineage.Record{record}
+	}
+	tx.Swaps, tx.Revocations = append(tx.Swaps, no.effect.Swaps...), no.effect.Revocations
+	for {
+		err := h.g.commit(context.WithoutCancel(ctx), tx)
+		var c *store.Conflict
+		isProof := func(p *proof) bool { return c != nil && p.key == c.Key }
+		switch {
+		case err == nil:
+			return d, nil
+		case errors.As(err, &c) && h.client.proof != nil && isProof(h.client.proof):
+			return Decision{}, ErrUnauthenticated
+		case c != nil && slices.ContainsFunc(h.proofs, isProof): // other evidence was spent before: the rest counts all the same
+			tx.Swaps = slices.DeleteFunc(tx.Swaps, func(s store.Swap) bool { return s.Key == c.Key })
+		case errors.Is(err, store.ErrConflict):
+			return Decision{}, errStale
+		default:
+			return Decision{}, err
+		}
+	}
 }
 
 func (h *hop) commitDenial(ctx context.Context, d Decision, tx store.Tx, digest [sha256.Size]byte) (Decision, error) {
@@ -162,7 +190,7 @@ func refused(reasons []lineage.Reason) []lineage.Reason {
 	out := make([]lineage.Reason, 0, len(reasons)+1)
 	for _, r := range reasons {
 		if r.Granted {
-			r.Granted, r.Delegates, r.Why = false, nil, "the request was refused"
+			r.Granted, r.Delegates, r.Refresh, r.Why = false, nil, false, "the request was refused"
 		}
 		out = append(out, r)
 	}

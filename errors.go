@@ -4,6 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/tokenboundary/tokenboundary/lineage"
+	"github.com/tokenboundary/tokenboundary/store"
 )
 
 var (
@@ -73,6 +76,13 @@ const (
 	CodeInvalidTarget      Code = "invalid_target"                // RFC 8707, section 2
 	CodeInvalidDetails     Code = "invalid_authorization_details" // RFC 9396, section 5
 	CodeUnauthorizedClient Code = "unauthorized_client"
+	CodeInvalidProof       Code = "invalid_dpop_proof" // RFC 9449, section 5
+
+	// Of a request that waits for somebody, and of its polls (draft-ietf-oauth-deferred-token-response).
+	CodeAuthorizationPending Code = "authorization_pending"
+	CodeSlowDown             Code = "slow_down"
+	CodeAccessDenied         Code = "access_denied"
+	CodeExpiredToken         Code = "expired_token"
 )
 
 // refusal is a step of the pipeline saying no to an authenticated caller. It becomes a recorded denial.
@@ -80,8 +90,31 @@ type refusal struct {
 	code  Code
 	param string // the request parameter to name to the client; may be empty
 	why   string // for the operator
+	// effect is what the refusal changes: it is written with the record, or nothing is answered.
+	effect effect
+	// again says that nothing is refused for good: the client polls, and no record is made. It is told how long to wait.
+	again *Deferral
+}
+
+// effect is a part of a Tx.
+type effect struct {
+	Swaps       []store.Swap
+	Revocations []lineage.Revocation
+}
+
+// unacceptable refuses what the client presented, by the code that its grant has for it.
+func (h *hop) unacceptable(why string) error {
+	switch h.req.Grant {
+	case Refresh:
+		return refuse(CodeInvalidGrant, "refresh_token", why)
+	case Deferred:
+		return refuse(CodeInvalidGrant, "deferral_code", why)
+	case Exchange:
+		return refuse(CodeInvalidRequest, "subject_token", why)
+	}
+	return refuse(CodeInvalidRequest, "client_assertion", why)
 }
 
 func (r *refusal) Error() string { return string(r.code) + ": " + r.why }
 
-func refuse(code Code, param, why string) error { return &refusal{code, param, why} }
+func refuse(code Code, param, why string) error { return &refusal{code: code, param: param, why: why} }

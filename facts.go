@@ -5,45 +5,201 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"slices"
+	"time"
 
+	"github.com/tokenboundary/tokenboundary/lineage"
 	"github.com/tokenboundary/tokenboundary/store"
 )
 
-// envKey is the head that holds the facts policies see as env.
+// envKey is the head that holds the facts policies see as env. Facts about a session, a subject, an actor or a client
+// are a head whose key is the text of the selector.
 const envKey = "fact:env"
 
-// factSet is one version of the changeable facts. A decision records the version it read and its commit is
-// conditional on it, so a cached set can be stale without a stale decision ever being released.
+// factSet is what was known of the changeable facts when a request was decided, and the heads it was read from: the
+// commit is conditional on their versions.
 type factSet struct {
-	env     map[string]any
-	version uint64
+	heads      []store.Head
+	env        map[string]any
+	risk       string
+	assurance  *Assurance
+	assured    time.Time // when the assurance was signalled
+	attributes Attributes
 }
 
-// currentFacts returns the facts as last read. The first Governor on a new store writes the configured values.
-func (g *Governor) currentFacts(ctx context.Context) (*factSet, error) {
-	if f := g.facts.Load(); f != nil {
-		return f, nil
-	}
-	heads, err := g.cfg.Store.Heads(ctx, g.cfg.Issuer, []string{envKey})
-	if err != nil {
-		return nil, unavailable("store", err)
-	}
-	if heads[0].Version == 0 {
-		if heads[0], err = g.firstFacts(ctx); err != nil {
-			return nil, err
+// partyFacts is the value of a head with facts about one selector.
+type partyFacts struct {
+	Risk       string         `json:"risk,omitempty"`
+	Attributes map[string]any `json:"attributes,omitempty"`
+	Assurance  *Assurance     `json:"assurance,omitempty"`
+	Assured    time.Time      `json:"assured,omitzero"`
+}
+
+// riskLevels are the levels of risk that a signal can set, rising.
+var riskLevels = []string{"low", "medium", "high"}
+
+const riskUnknown = "unknown"
+
+// versions returns the versions of the facts that were there.
+func (f *factSet) versions() map[string]uint64 {
+	out := map[string]uint64{}
+	for _, h := range f.heads {
+		if h.Version > 0 {
+			out[h.Key] = h.Version
 		}
 	}
-	if !bytes.Equal(heads[0].Value, g.env) && g.differs.CompareAndSwap(false, true) {
-		g.cfg.Logger.WarnContext(ctx, "the store holds other facts than Config.Env, and those of the store are in force")
-	}
-	f := &factSet{version: heads[0].Version}
-	if err := json.Unmarshal(heads[0].Value, &f.env); err != nil {
-		return nil, unavailable("facts", err)
-	}
-	g.facts.Store(f)
-	return f, nil
+	return out
 }
 
+// unchanged returns the conditions under which the facts are still those that were read.
+func (f *factSet) unchanged() []store.Require {
+	out := make([]store.Require, len(f.heads))
+	for i, h := range f.heads {
+		out[i] = store.Require{Key: h.Key, Version: h.Version, State: h.State}
+	}
+	return out
+}
+
+// recordedFacts returns the conditions that a record's decision rests on: the facts are still those that it read.
+func recordedFacts(b lineage.Body) *factSet {
+	f := &factSet{}
+	for _, key := range about(b.Client, b.Subject, b.Actors, b.Session.ID) {
+		h := store.Head{Key: key, Version: b.Facts[key]}
+		if h.Version > 0 {
+			h.State = "set"
+		}
+		f.heads = append(f.heads, h)
+	}
+	return f
+}
+
+// about returns the keys of the facts that concern a decision: the session's, the subject's, each actor's and the
+// client's.
+func about(client string, subject lineage.Party, chain []lineage.Party, session string) []string {
+	keys := []string{envKey}
+	add := func(kind, value string) {
+		if key := (lineage.Selector{Kind: kind, Value: value}).String(); value != "" && !slices.Contains(keys, key) {
+			keys = append(keys, key)
+		}
+	}
+	add(lineage.SelectSession, session)
+	add(lineage.SelectSubject, subject.ID)
+	for _, a := range chain {
+		add(lineage.SelectActor, a.ID)
+	}
+	add(lineage.SelectClient, client)
+	return keys
+}
+
+// readFacts reads the facts that concern the hop, in one look at the store.
+func (h *hop) readFacts(ctx context.Context) error {
+	if !h.g.raised.Load() {
+		if _, err := h.g.longestLife(ctx); err != nil {
+			return err
+		}
+	}
+	heads, err := h.g.cfg.Store.Heads(ctx, h.g.cfg.Issuer, about(h.client.ID, h.subject, h.chain, h.session.ID))
+	if err != nil {
+		return unavailable("store", err)
+	}
+	f := &factSet{heads: heads, risk: riskUnknown}
+	if heads[0].Version == 0 {
+		if heads[0], err = h.g.firstFacts(ctx); err != nil {
+			return err
+		}
+	}
+	if f.env, err = h.g.parseEnv(heads[0]); err != nil {
+		return err
+	}
+	level := -1
+	for _, head := range heads[1:] {
+		if head.Version == 0 {
+			continue
+		}
+		var p partyFacts
+		if err := json.Unmarshal(head.Value, &p); err != nil {
+			return unavailable("facts", err)
+		}
+		if i := slices.Index(riskLevels, p.Risk); i > level {
+			level, f.risk = i, p.Risk
+		}
+		f.take(h, head.Key, p)
+	}
+	h.facts = f
+	return nil
+}
+
+// take notes what the head with the key says of a party or the session.
+func (f *factSet) take(h *hop, key string, p partyFacts) {
+	actor := h.subject
+	if len(h.chain) > 0 {
+		actor = h.chain[0]
+	}
+	for _, x := range []struct {
+		kind, value string
+		into        *map[string]any
+	}{
+		{lineage.SelectSession, h.session.ID, &f.attributes.Session},
+		{lineage.SelectSubject, h.subject.ID, &f.attributes.Subject},
+		{lineage.SelectActor, actor.ID, &f.attributes.Actor},
+		{lineage.SelectClient, h.client.ID, &f.attributes.Client},
+	} {
+		if key == (lineage.Selector{Kind: x.kind, Value: x.value}).String() {
+			*x.into = p.Attributes
+		}
+	}
+	if key == (lineage.Selector{Kind: lineage.SelectSession, Value: h.session.ID}).String() {
+		f.assurance, f.assured = p.Assurance, p.Assured
+	}
+}
+
+// current returns the session as policies see it: how the subject is authenticated now.
+func (f *factSet) current(s lineage.Session) lineage.Session {
+	if a := f.assurance; a != nil && !s.AuthTime.After(f.assured) {
+		s.AuthTime, s.ACR, s.AMR = lineage.Time(a.AuthTime), a.ACR, a.AMR
+	}
+	return s
+}
+
+// carried returns the session as a token may state it. What a signal has changed since is left out: a derivation neither
+// raises the assurance of the session it came from, nor states one that no longer holds.
+func (f *factSet) carried(s lineage.Session) lineage.Session {
+	now := f.current(s)
+	if !now.AuthTime.Equal(s.AuthTime) {
+		s.AuthTime = time.Time{}
+	}
+	if now.ACR != s.ACR {
+		s.ACR = ""
+	}
+	if !slices.Equal(now.AMR, s.AMR) {
+		s.AMR = nil
+	}
+	return s
+}
+
+// env is one parsed version of the facts that policies see as env.
+type env struct {
+	version uint64
+	facts   map[string]any
+}
+
+// parseEnv returns the content of the env head, which is parsed once per version.
+func (g *Governor) parseEnv(head store.Head) (map[string]any, error) {
+	if known := g.known.Load(); known != nil && known.version == head.Version {
+		return known.facts, nil
+	}
+	if !bytes.Equal(head.Value, g.env) && head.Version == 1 && g.differs.CompareAndSwap(false, true) {
+		g.cfg.Logger.Warn("the store holds other facts than Config.Env, and those of the store are in force")
+	}
+	e := &env{version: head.Version}
+	if err := json.Unmarshal(head.Value, &e.facts); err != nil {
+		return nil, unavailable("facts", err)
+	}
+	g.known.Store(e)
+	return e.facts, nil
+}
+
+// firstFacts writes the configured values into a new store.
 func (g *Governor) firstFacts(ctx context.Context) (store.Head, error) {
 	tx := g.tx(g.now())
 	tx.Swaps = []store.Swap{{Key: envKey, State: "set", Value: g.env}}

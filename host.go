@@ -34,11 +34,10 @@ func (g *Governor) Decide(ctx context.Context, req Request) (Decision, error) {
 			return h.commit(ctx, tx)
 		}
 		pending = &Pending{Records: h.records}
-		for _, p := range h.proofs {
-			s := h.g.spend(p)
-			pending.Spends = append(pending.Spends, Spend{s.Key, s.Expires})
+		for _, s := range h.spends() {
+			pending.Spends = append(pending.Spends, Spend(s))
 		}
-		secret, err := g.decisionSecret(ctx)
+		secret, err := g.sharedSecret(ctx)
 		if err == nil {
 			pending.MAC = pending.mac(secret)
 		}
@@ -67,7 +66,7 @@ func (g *Governor) Record(ctx context.Context, d Decision, host HostToken) error
 	if last.ID() != d.ID || last.Kind != lineage.KindToken || last.Issuer != g.cfg.Issuer || slices.ContainsFunc(records, bodiless) {
 		return fmt.Errorf("%w: not a decision of this boundary", ErrInvalid)
 	}
-	secret, err := g.decisionSecret(ctx)
+	secret, err := g.sharedSecret(ctx)
 	if err != nil {
 		return err
 	}
@@ -81,12 +80,15 @@ func (g *Governor) Record(ctx context.Context, d Decision, host HostToken) error
 	if age := now.Sub(last.IssuedAt); age > recordWindow || age < -g.cfg.Lifetimes.ClockLeeway || !now.Before(last.ExpiresAt) {
 		return fmt.Errorf("%w: the decision is too old", ErrConflict)
 	}
+	if v, ok := g.cfg.Policy.(versioned); ok && v.Version() != last.Policy {
+		return fmt.Errorf("%w: another policy set is in force", ErrConflict)
+	}
 	tx, err := g.recording(ctx, now, records)
 	if err != nil {
 		return err
 	}
 	for _, s := range d.Pending.Spends {
-		tx.Swaps = append(tx.Swaps, store.Swap{Key: s.Key, State: "spent", Expires: s.Expires})
+		tx.Swaps = append(tx.Swaps, store.Swap(s))
 	}
 	tx.Swaps = append(tx.Swaps,
 		store.Swap{Key: decisionKey(d.ID), State: "recorded", Value: []byte(host.Handle), Expires: last.ExpiresAt.Add(recordWindow)},
@@ -121,14 +123,16 @@ func (g *Governor) recorded(ctx context.Context, id lineage.ID, handle string) (
 // recording rebuilds the transaction of a pending decision from its records and the present state of what they were
 // made from.
 func (g *Governor) recording(ctx context.Context, now time.Time, records []lineage.Record) (store.Tx, error) {
-	h := &hop{g: g, now: now, records: records, facts: &factSet{version: records[0].Body.Facts[envKey]}}
+	b := records[0].Body
+	h := &hop{g: g, now: now, records: records, grant: Grant(b.GrantType), req: Request{Grant: Grant(b.GrantType)}}
+	h.facts = recordedFacts(*b)
 	if records[0].Kind == lineage.KindTask {
 		h.task = &ruling{}
 	}
 	above := []struct {
 		id   lineage.ID
 		into **store.Entry
-	}{{records[0].Body.ActorToken, &h.escort}}
+	}{{b.ActorToken, &h.escort}}
 	if len(records[0].Parents) > 0 {
 		above = append(above, struct {
 			id   lineage.ID

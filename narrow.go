@@ -1,6 +1,7 @@
 package tokenboundary
 
 import (
+	"cmp"
 	"encoding/json"
 	"slices"
 	"strings"
@@ -18,15 +19,16 @@ type ruling struct {
 	lifetime    time.Duration
 	depth       int
 	derivations uint64
+	recheck     time.Duration // zero: none
 	reasons     []lineage.Reason
-	obligations []Obligation
+	unmet       []lineage.Obligation // what held something back
 	controls    []string
 }
 
 func rulingOf(v Verdict) ruling {
 	r := ruling{
 		version: v.Version, lifetime: v.Lifetime, depth: v.Depth, derivations: v.Derivations,
-		reasons: v.Reasons, obligations: v.Obligations, controls: v.Controls,
+		recheck: v.Recheck, reasons: v.Reasons, controls: v.Controls,
 	}
 	if v.Path != "" {
 		r.paths = []string{v.Path}
@@ -51,10 +53,19 @@ func (r ruling) and(o ruling) ruling {
 	r.access = slices.Concat(r.access, o.access)
 	r.details = slices.Concat(r.details, o.details)
 	r.lifetime, r.depth, r.derivations = min(r.lifetime, o.lifetime), min(r.depth, o.depth), min(r.derivations, o.derivations)
+	r.recheck = sooner(r.recheck, o.recheck)
 	r.reasons = slices.Concat(r.reasons, o.reasons)
-	r.obligations = slices.Concat(r.obligations, o.obligations)
+	r.unmet = joinObligations(r.unmet, o.unmet)
 	r.controls = sortedUnion(r.controls, o.controls)
 	return r
+}
+
+// sooner returns the shorter of two intervals, of which zero is none.
+func sooner(a, b time.Duration) time.Duration {
+	if a <= 0 || b > 0 && b < a {
+		return b
+	}
+	return a
 }
 
 func sortedUnion(a, b []string) []string {
@@ -66,18 +77,19 @@ func sortedUnion(a, b []string) []string {
 // narrow takes the meet of what the policy grants with what was asked for and what stands above, and drops what an
 // obligation holds back. It leaves the result in r and refuses where nothing remains.
 func (r *ruling) narrow(h *hop, v Verdict, scopes []string, ceiling *lineage.Authority) error {
-	granted := lineage.Authority{Access: v.Access}.Normal()
+	allowed := lineage.Authority{Access: v.Access}.Normal()
 	if ceiling != nil {
-		granted = granted.Meet(*ceiling)
+		allowed = allowed.Meet(*ceiling)
 	}
-	held := map[string]bool{}
-	for _, o := range v.Obligations {
-		for _, s := range o.Scopes {
-			held[s] = true
-		}
+	held := heldBack{}
+	if h.req.Grant == Refresh {
+		held.unless(allowed.Access, refreshable(allowed.Access, v.Reasons), "no rule lets it be refreshed")
 	}
-	for _, a := range granted.Access {
-		a.Scopes = slices.DeleteFunc(a.Scopes, func(s string) bool { return held[s] })
+	if err := h.oblige(r, v.Obligations, allowed.Access, held); err != nil {
+		return err
+	}
+	for _, a := range allowed.Access {
+		a.Scopes = slices.DeleteFunc(a.Scopes, func(s string) bool { return held[[2]string{a.Resource, s}] != "" })
 		if len(a.Scopes) > 0 {
 			r.access = append(r.access, a)
 		}
@@ -99,19 +111,31 @@ func (r *ruling) narrow(h *hop, v Verdict, scopes []string, ceiling *lineage.Aut
 	return h.enforceable(*r, scopes)
 }
 
+// heldBack says why a scope at a resource is not granted although the policy grants it.
+type heldBack map[[2]string]string
+
+// unless notes what of all is not in kept.
+func (b heldBack) unless(all, kept []lineage.Access, why string) {
+	for _, a := range all {
+		for _, s := range a.Scopes {
+			if !slices.Contains((lineage.Authority{Access: kept}).Scopes(a.Resource), s) {
+				b[[2]string{a.Resource, s}] = why
+			}
+		}
+	}
+}
+
 // explain makes the reasons say what became of every scope: a granted reason only for what is granted, and one reason
 // for each that was asked for.
-func (r *ruling) explain(resources, scopes []string, held map[string]bool) {
+func (r *ruling) explain(resources, scopes []string, held heldBack) {
 	granted := lineage.Authority{Access: r.access}
 	r.reasons = slices.Clone(r.reasons)
 	known := map[[2]string]bool{}
 	for i, x := range r.reasons {
 		known[[2]string{x.Resource, x.Scope}] = true
 		if x.Granted && !slices.Contains(granted.Scopes(x.Resource), x.Scope) {
-			r.reasons[i].Granted, r.reasons[i].Why, r.reasons[i].Delegates = false, "not held by what it is made from", nil
-			if held[x.Scope] {
-				r.reasons[i].Why = "an obligation is not met"
-			}
+			x.Granted, x.Why, x.Delegates, x.Refresh = false, cmp.Or(held[[2]string{x.Resource, x.Scope}], "not held by what it is made from"), nil, false
+			r.reasons[i] = x
 		}
 	}
 	for _, res := range resources {

@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"io"
+	"strconv"
 	"time"
 
 	"github.com/tokenboundary/tokenboundary/internal/canon"
@@ -22,17 +23,20 @@ type Pending struct {
 	MAC []byte `json:"mac"`
 }
 
-// Spend is a single-use id that is spent when the decision is recorded.
+// Spend is something single-use that is spent when the decision is recorded: a head that changes from its version.
 type Spend struct {
 	Key     string    `json:"key"`
+	Version uint64    `json:"version,omitempty"`
+	State   string    `json:"state"`
+	Value   []byte    `json:"value,omitempty"`
 	Expires time.Time `json:"expires"`
 }
 
 // secretKey is the head that holds what pending decisions are authenticated with, the same at all nodes.
 const secretKey = "secret:decisions"
 
-// decisionSecret returns the key of Pending.MAC. The first Governor on a new store makes it.
-func (g *Governor) decisionSecret(ctx context.Context) ([]byte, error) {
+// sharedSecret returns the key of Pending.MAC. The first Governor on a new store makes it.
+func (g *Governor) sharedSecret(ctx context.Context) ([]byte, error) {
 	for range attempts {
 		if s := g.secret.Load(); s != nil {
 			return *s, nil
@@ -63,7 +67,8 @@ func (p *Pending) mac(secret []byte) []byte {
 		io.WriteString(h, canon.Key("record", string(r.Raw()), string(r.RawBody())))
 	}
 	for _, s := range p.Spends {
-		io.WriteString(h, canon.Key("spend", s.Key, s.Expires.UTC().Format(time.RFC3339Nano)))
+		io.WriteString(h, canon.Key("spend", s.Key, strconv.FormatUint(s.Version, 10), s.State, string(s.Value),
+			s.Expires.UTC().Format(time.RFC3339Nano)))
 	}
 	return h.Sum(nil)
 }

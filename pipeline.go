@@ -20,14 +20,20 @@ type hop struct {
 	// authenticate
 	client Client
 	proofs []*proof // single-use evidence to spend
+	key    string   // thumbprint of the key that was proved
 
 	// ancestry
+	grant    Grant // what the decision is about: in a poll, the grant that was deferred
 	subject  lineage.Party
 	session  lineage.Session
 	carried  []lineage.Party // the actor chain that the subject token carries
 	mayAct   *lineage.Party
 	actor    *Principal         // nil: the client itself
-	parent   *store.Entry       // what stands behind the subject token, where it is ours
+	parent   *store.Entry       // what stands behind the subject token, where it is ours; the family in a refresh
+	above    *ParentFacts       // the token of ours that the result is made from
+	family   *family            // the refresh family whose token was presented, or that begins
+	deferred *deferred          // the deferred request that is polled for
+	approved *lineage.Approved  // who has agreed
 	escort   *store.Entry       // what stands behind the actor token, where it is ours
 	ceiling  *lineage.Authority // nil: only policy bounds what is granted
 	since    time.Time          // the oldest outside evidence
@@ -41,11 +47,12 @@ type hop struct {
 	// decide, narrow
 	connection string
 	facts      *factSet
-	ruling     ruling  // what was decided for the token
-	task       *ruling // what was decided for a task that is being started
+	ruling     ruling               // what was decided for the token
+	task       *ruling              // what was decided for a task that is being started
+	wants      []lineage.Obligation // what has to happen first; the request is then deferred
 
 	// seal
-	records []lineage.Record // the new task's record, if any, and the token's
+	records []lineage.Record // the new task's and refresh family's, if any, and the token's; or that of a deferral
 }
 
 // errStale means that what was read has changed before it could be relied on: the pipeline starts again.
@@ -80,15 +87,23 @@ func (g *Governor) Issue(ctx context.Context, req Request) (Token, error) {
 // run takes a request through the pipeline and hands the sealed hop to finish. The decision is an allow only if finish
 // succeeded.
 func (g *Governor) run(ctx context.Context, req Request, mints bool, finish func(*hop) error) (Decision, error) {
+	defer g.flights.enter()()
 	for range attempts {
 		now := g.now()
 		h := &hop{g: g, now: now, since: now, mints: mints}
 		err := h.pass(ctx, req)
-		if err == nil {
+		waits := err == nil && len(h.wants) > 0
+		var d Decision
+		switch {
+		case waits:
+			d, err = h.postpone(ctx)
+		case err == nil:
 			err = finish(h)
 		}
 		var no *refusal
 		switch {
+		case err == nil && waits:
+			return d, nil
 		case err == nil:
 			return h.decision(), nil
 		case errors.As(err, &no):
@@ -98,7 +113,6 @@ func (g *Governor) run(ctx context.Context, req Request, mints bool, finish func
 		case !errors.Is(err, errStale):
 			return Decision{}, err
 		}
-		g.facts.Store(nil)
 	}
 	return Decision{}, unavailable("decide", errStale)
 }
@@ -123,6 +137,6 @@ func (h *hop) decision() Decision {
 	return Decision{
 		ID: r.ID(), Effect: Allow, Client: b.Client, Subject: b.Subject, Actors: b.Actors, Granted: b.Granted, Audience: b.Audience,
 		ExpiresAt: r.ExpiresAt, TaskID: r.TaskID(), Path: h.ruling.path(), Version: r.Policy, Reasons: b.Reasons,
-		Obligations: h.ruling.obligations,
+		Obligations: h.ruling.unmet, Family: h.familyID(),
 	}
 }

@@ -13,6 +13,9 @@ import (
 // Its first step is to resolve (client, connection, resource) to a policy path; where there is none, the verdict
 // denies. An error means that it could not decide; no token is then issued, and the caller is told to come back.
 // It is called concurrently and must end by the context's deadline.
+//
+// A policy that changes while it is in use also has a method Version() string: the version in force, as its verdicts name
+// it. Governor.Signal then knows what another version decided, and Governor.Record refuses that.
 type Policy interface {
 	Evaluate(ctx context.Context, facts Facts) (Verdict, error)
 }
@@ -50,9 +53,11 @@ type Facts struct {
 	Parent  *ParentFacts    `json:"parent,omitempty"`
 	Session lineage.Session `json:"session"`
 
-	Risk string         `json:"risk"` // "low", "medium", "high", or "unknown"
-	Env  map[string]any `json:"env,omitempty"`
-	Now  time.Time      `json:"now"`
+	Risk string `json:"risk"` // "low", "medium", "high", or "unknown"
+	// Attributes are what signals have said of the parties and the session.
+	Attributes Attributes     `json:"attributes,omitzero"`
+	Env        map[string]any `json:"env,omitempty"`
+	Now        time.Time      `json:"now"`
 }
 
 // ClientFacts is the client as a policy sees it.
@@ -70,12 +75,21 @@ type TaskFacts struct {
 	Deadline time.Time       `json:"deadline"`
 }
 
+// Attributes are facts that signals have set, by whom they are about. A map is nil where nothing was said.
+type Attributes struct {
+	Subject map[string]any `json:"subject,omitempty"`
+	Actor   map[string]any `json:"actor,omitempty"` // of who acts now
+	Client  map[string]any `json:"client,omitempty"`
+	Session map[string]any `json:"session,omitempty"`
+}
+
 // ParentFacts is the token of ours that this one would be made from.
 type ParentFacts struct {
 	ID      string    `json:"id"`
 	Client  string    `json:"client"`
 	Paths   []string  `json:"paths,omitempty"`
 	Scopes  []string  `json:"scopes,omitempty"`
+	Purpose string    `json:"purpose,omitempty"` // of the task it belongs to; empty where it belongs to none
 	Expires time.Time `json:"expires"`
 	Depth   int       `json:"depth"` // how many further actors it lets join
 }
@@ -128,16 +142,11 @@ type Verdict struct {
 	Lifetime    time.Duration `json:"lifetime,omitempty"`    // of the token, at most
 	Depth       int           `json:"depth,omitempty"`       // act entries in the chain, at most
 	Derivations uint64        `json:"derivations,omitempty"` // tokens under a task started by this decision, at most
+	// Recheck, where positive, is for how long what was granted may be relied on without asking again.
+	Recheck time.Duration `json:"recheck,omitempty"`
 
-	Reasons     []lineage.Reason `json:"reasons,omitempty"`
-	Obligations []Obligation     `json:"obligations,omitempty"`
-	Controls    []string         `json:"controls,omitempty"`
-}
-
-// Obligation is something that must happen before the scopes it names may be released. Scopes under an obligation
-// that the boundary cannot discharge are dropped.
-type Obligation struct {
-	Kind   string            `json:"kind"` // "approval", "step_up", "refresh"
-	Scopes []string          `json:"scopes"`
-	Args   map[string]string `json:"args,omitempty"`
+	Reasons []lineage.Reason `json:"reasons,omitempty"`
+	// Obligations hold back the scopes they name, at every resource, until they are met.
+	Obligations []lineage.Obligation `json:"obligations,omitempty"`
+	Controls    []string             `json:"controls,omitempty"`
 }

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/tokenboundary/tokenboundary/internal/canon"
@@ -19,8 +20,12 @@ const (
 	TypeIDToken     = "urn:ietf:params:oauth:token-type:id_token"     // proof of an authentication elsewhere
 	TypeJWT         = "urn:ietf:params:oauth:token-type:jwt"          // any other token of a trusted issuer
 
+	TypeRefreshToken = "urn:ietf:params:oauth:token-type:refresh_token" // a refresh token of this boundary
+	TypeDeferralCode = "deferral_code"                                  // what a deferred request is polled with
+
 	TypeClientSecret    = "client_secret_basic" // RFC 6749, section 2.3.1
 	TypeClientAssertion = "private_key_jwt"     // RFC 7523, section 2.2
+	TypeDPoP            = "dpop"                // RFC 9449: a proof of possession of a key
 )
 
 // Credential is something presented as proof of identity or authority. The zero value presents nothing.
@@ -33,6 +38,8 @@ type Credential struct {
 	ID string
 	// Value is the credential itself.
 	Value string
+	// Method and URL are those of the HTTP request that a proof of possession came with.
+	Method, URL string
 	// Verified is set by a host that has verified the credential already; no source is then asked.
 	Verified *Principal
 }
@@ -78,6 +85,8 @@ type Principal struct {
 	Handle  string
 	// Once is a single-use id (jti) of the credential. The Governor spends it.
 	Once string
+	// Key is the thumbprint (RFC 7638) of the key that the credential, of TypeDPoP, proves.
+	Key string
 }
 
 // IdentitySource verifies foreign credentials.
@@ -94,6 +103,11 @@ type IdentityFunc func(context.Context, Credential) (Principal, error)
 // Identify implements IdentitySource.
 func (f IdentityFunc) Identify(ctx context.Context, c Credential) (Principal, error) {
 	return f(ctx, c)
+}
+
+// identifies reports whether a credential of the type can say who somebody is.
+func identifies(kind string) bool {
+	return !slices.Contains([]string{TypeDPoP, TypeRefreshToken, TypeDeferralCode}, kind)
 }
 
 var partyKinds = []string{"human", "agent", "workload"}

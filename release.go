@@ -58,5 +58,9 @@ func (h *hop) token(r lineage.Record, raw string) Token {
 	if h.task != nil {
 		t.Task = r.Body.Task
 	}
+	if h.family != nil {
+		t.refresh = h.family.text
+	}
+	t.Bound = r.Body.Bound
 	return t
 }

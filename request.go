@@ -16,14 +16,22 @@ type Grant string
 const (
 	ClientCredentials Grant = "client_credentials" // RFC 6749, section 4.4
 	Exchange          Grant = "token_exchange"     // RFC 8693
+	Refresh           Grant = "refresh_token"      // RFC 6749, section 6
+	// Deferred polls for the answer to a request that was deferred. It is registered for no client: whoever may use the
+	// grant that was deferred may poll.
+	Deferred Grant = "deferred"
 )
 
 // Request asks for one token, or for a task and the token that stands for it.
 type Request struct {
 	Grant Grant
 	// Client authenticates the caller. Subject and Actor are for an exchange: whose authority, and who acts; without
-	// Actor, the client is the actor.
+	// Actor, the client is the actor. In a Refresh, Subject is the refresh token, in a Deferred the deferral code.
 	Client, Subject, Actor Credential
+	// Proof proves the key that the token is to be bound to (TypeDPoP); the zero value proves none.
+	Proof Credential
+	// Deferrable says that the client accepts to be told to wait and poll. Without it, what needs an approval is denied.
+	Deferrable bool
 	// Connection may be empty where the client has exactly one, Resource where the policy binds exactly one, Scopes
 	// where the policy declares a default.
 	Connection string

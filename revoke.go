@@ -4,17 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"iter"
-	"sync"
-	"time"
 
 	"github.com/tokenboundary/tokenboundary/internal/canon"
 	"github.com/tokenboundary/tokenboundary/lineage"
 	"github.com/tokenboundary/tokenboundary/store"
 )
-
-// feedPoll is how often AwaitRevocation looks for entries that another node has written.
-const feedPoll = time.Second
 
 // Revoke cuts everything that carries the selector, in one write, whatever its number. When it returns without an
 // error, nothing cut is active or derivable on any node of the store. By must be an operator.
@@ -60,8 +54,20 @@ func (g *Governor) change(ctx context.Context, by Client, tx store.Tx) error {
 	return err
 }
 
-// Retire ends a token at the wish of the client it was issued to, or of an operator (RFC 7009). Retiring a task token
-// ends the task. A token that is not ours, or dead already, is no error; one issued to another client is a *DeniedError
+// answer spends the evidence that a verb's caller was authenticated with before it is told no.
+func (g *Governor) answer(ctx context.Context, by Client, err error) error {
+	for _, no := range []error{ErrForbidden, ErrNotFound, ErrConflict} {
+		if errors.Is(err, no) && by.proof != nil {
+			if spent := g.change(ctx, by, g.tx(g.now())); spent != nil {
+				return spent
+			}
+		}
+	}
+	return err
+}
+
+// Retire ends a token at the wish of the client it was issued to, or of an operator (RFC 7009). Retiring a refresh token
+// ends its family with every token of it; retiring a task token, or its refresh token, ends the task. A token that is not ours, or dead already, is no error; one issued to another client is a *DeniedError
 // (CodeUnauthorizedClient), and a caller of another kind ErrForbidden.
 func (g *Governor) Retire(ctx context.Context, by Client, raw string) error {
 	if !by.Kind.mayGet() && !by.is(KindOperator) || by.ID == "" {
@@ -69,6 +75,9 @@ func (g *Governor) Retire(ctx context.Context, by Client, raw string) error {
 	}
 	tx := g.tx(g.now())
 	e, err := g.own(ctx, raw)
+	if err != nil && !errors.Is(err, ErrUnavailable) {
+		e, _, err = g.familyOf(ctx, raw)
+	}
 	switch {
 	case errors.Is(err, ErrUnavailable):
 		return err
@@ -91,86 +100,4 @@ func (g *Governor) Retire(ctx context.Context, by Client, raw string) error {
 		Selector: lineage.Selector{Kind: lineage.SelectToken, Value: e.Record.ID().String()}, At: tx.Time, By: by.ID,
 	}}
 	return g.change(ctx, by, tx)
-}
-
-// Revocations yields the entries of the revocation feed behind after, in commit order, and ends with the last one. Zero
-// is before the first. Sequence numbers rise by one; where they begin differs from store to store, so that a position
-// that is not in this feed, or of a store that this one replaced, yields ErrGone. By must be a resource, which gets no reasons, or an operator.
-func (g *Governor) Revocations(ctx context.Context, by Client, after uint64) iter.Seq2[lineage.Revocation, error] {
-	return func(yield func(lineage.Revocation, error) bool) {
-		if err := g.reads(by, KindResource, KindOperator); err != nil {
-			yield(lineage.Revocation{}, err)
-			return
-		}
-		from, base, err := g.place(ctx, after)
-		if err != nil {
-			yield(lineage.Revocation{}, err)
-			return
-		}
-		for r, err := range g.cfg.Store.Feed(ctx, g.cfg.Issuer, from) {
-			switch {
-			case errors.Is(err, store.ErrGone):
-				err = ErrGone
-			case err != nil:
-				err = unavailable("store", err)
-			}
-			if !yield(entryOf(r, base, by), err) || err != nil {
-				return
-			}
-		}
-	}
-}
-
-// AwaitRevocation returns when the feed has entries behind after: at once where it has them already or this Governor
-// writes one, and within a second of another node's. It returns the context's error when that ends first.
-func (g *Governor) AwaitRevocation(ctx context.Context, after uint64) error {
-	for {
-		changed := g.signal.wait() // before looking, so that nothing written in between is missed
-		from, _, err := g.place(ctx, after)
-		if errors.Is(err, ErrGone) {
-			return nil // and Revocations says so
-		}
-		if err != nil {
-			return err
-		}
-		for _, err := range g.cfg.Store.Feed(ctx, g.cfg.Issuer, from) {
-			if err != nil && !errors.Is(err, store.ErrGone) {
-				return unavailable("store", err)
-			}
-			return nil
-		}
-		tick := g.cfg.Clock.Timer(feedPoll)
-		select {
-		case <-ctx.Done():
-			tick.Stop()
-			return ctx.Err()
-		case <-changed:
-		case <-tick.C:
-		}
-		tick.Stop()
-	}
-}
-
-// broadcast wakes all who wait, once per call of wake.
-type broadcast struct {
-	mu sync.Mutex
-	ch chan struct{}
-}
-
-func (b *broadcast) wait() <-chan struct{} {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.ch == nil {
-		b.ch = make(chan struct{})
-	}
-	return b.ch
-}
-
-func (b *broadcast) wake() {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.ch != nil {
-		close(b.ch)
-		b.ch = nil
-	}
 }

@@ -27,10 +27,15 @@ func (h *hop) seal(ctx context.Context) error {
 		depth = min(depth, h.ceiling.Depth-h.joined())
 	}
 	if depth < 0 {
-		return refuse(CodeInvalidRequest, "subject_token", "the chain is longer than the policy allows")
+		return h.unacceptable("the chain is longer than the policy allows")
 	}
-	terms := h.inheritedTask()
-	parent := h.parentRecord()
+	if len(h.wants) > 0 {
+		return h.sealDeferral(depth)
+	}
+	terms, parent := h.inheritedTask(), h.parentRecord()
+	if terms != nil && terms.Authority != nil { // of a refreshed task token
+		terms.Authority.Depth = min(terms.Authority.Depth, depth)
+	}
 	if h.task != nil {
 		var err error
 		if parent, err = h.sealTask(depth, parent); err != nil {
@@ -39,6 +44,19 @@ func (h *hop) seal(ctx context.Context) error {
 		t := *parent.Body.Task
 		t.ID = parent.ID()
 		terms = &t
+	}
+	if h.begins(terms) {
+		var err error
+		if parent, err = h.sealFamily(parent, terms, depth); err != nil {
+			return err
+		}
+	}
+	if f := h.family; f != nil && f.next != nil {
+		shared, err := h.g.sharedSecret(ctx)
+		if err != nil {
+			return err
+		}
+		f.text = f.next.encode(shared)
 	}
 	return h.sealToken(parent, terms, depth, key)
 }
@@ -54,19 +72,15 @@ func (h *hop) joined() int {
 func (h *hop) sealTask(depth int, parent *lineage.Record) (*lineage.Record, error) {
 	spec, deadline := h.req.Task, h.deadline()
 	if !deadline.After(h.now) {
-		return nil, refuse(CodeInvalidRequest, "subject_token", "no time is left for a task")
+		return nil, h.unacceptable("no time is left for a task")
 	}
 	authority := lineage.Authority{
 		Access: h.task.access, Details: h.task.details, NotAfter: deadline, Depth: depth,
 	}.Normal()
-	budget := h.task.derivations
-	if spec.MaxDerivations != nil {
-		budget = min(budget, *spec.MaxDerivations)
-	}
 	body := h.body(*h.task, parent)
 	body.Granted = authority
 	body.Task = &lineage.Task{
-		Purpose: spec.Purpose, Context: spec.Context, Deadline: deadline, Budget: budget, Authority: &authority,
+		Purpose: spec.Purpose, Context: spec.Context, Deadline: deadline, Budget: h.budget(), Authority: &authority,
 	}
 	r, err := lineage.Seal(h.envelope(lineage.KindTask, parent, deadline), body)
 	if err != nil {
@@ -83,7 +97,7 @@ func (h *hop) sealToken(parent *lineage.Record, terms *lineage.Task, depth int, 
 		expires = parent.ExpiresAt
 	}
 	if !expires.After(h.now) {
-		return refuse(CodeInvalidRequest, "subject_token", "no time is left")
+		return h.unacceptable("no time is left")
 	}
 	if !h.mints && h.req.Enforce&CapLifetime == 0 && expires.Before(h.now.Add(h.req.Lifetime).Truncate(time.Second)) {
 		return refuse(CodeInvalidRequest, "", "the host cannot set the lifetime")
@@ -112,44 +126,6 @@ func (h *hop) sealToken(parent *lineage.Record, terms *lineage.Task, depth int, 
 	return nil
 }
 
-// lifetime returns how long a token may live, before what stands above it is considered.
-func (h *hop) lifetime(r ruling) time.Duration {
-	d := min(r.lifetime, h.g.cfg.Lifetimes.AccessToken)
-	if h.req.Lifetime > 0 {
-		d = min(d, h.req.Lifetime)
-	}
-	return h.clamp(h.now.Add(d)).Sub(h.now)
-}
-
-// deadline returns when a task that is being started ends.
-func (h *hop) deadline() time.Time {
-	d := h.g.cfg.Lifetimes.Task
-	if h.req.Task.ExpiresIn > 0 {
-		d = min(d, h.req.Task.ExpiresIn)
-	}
-	return h.clamp(h.now.Add(d)).Truncate(time.Second)
-}
-
-// clamp bounds t by the end of everything that the result is made from.
-func (h *hop) clamp(t time.Time) time.Time {
-	bounds := []time.Time{h.bound}
-	if h.parent != nil {
-		bounds = append(bounds, h.parent.Record.ExpiresAt)
-	}
-	if h.escort != nil {
-		bounds = append(bounds, h.escort.Record.ExpiresAt)
-	}
-	if h.ceiling != nil {
-		bounds = append(bounds, h.ceiling.NotAfter)
-	}
-	for _, b := range bounds {
-		if !b.IsZero() && b.Before(t) {
-			t = b
-		}
-	}
-	return t
-}
-
 func (h *hop) envelope(kind lineage.Kind, parent *lineage.Record, expires time.Time) lineage.Envelope {
 	env := lineage.Envelope{
 		Kind: kind, Issuer: h.g.cfg.Issuer, IssuedAt: h.now, ExpiresAt: expires, Since: h.since, Policy: h.ruling.version,
@@ -162,56 +138,6 @@ func (h *hop) envelope(kind lineage.Kind, parent *lineage.Record, expires time.T
 	return env
 }
 
-// body returns what every record of this hop says, its selectors included.
-func (h *hop) body(r ruling, parent *lineage.Record) lineage.Body {
-	b := lineage.Body{
-		Client: h.client.ID, ClientKind: string(h.client.Kind), Subject: h.subject, Actors: h.chain, Session: h.session,
-		GrantType: string(h.req.Grant), Connection: h.connection, Paths: r.paths,
-		Requested: lineage.Requested{
-			Resources: h.req.Resource, Scopes: h.req.Scopes, Lifetime: h.req.Lifetime, Details: h.req.Details,
-		},
-		Reasons: r.reasons, Controls: r.controls,
-	}
-	if h.facts != nil {
-		b.Facts = map[string]uint64{envKey: h.facts.version}
-	}
-	if h.escort != nil {
-		b.ActorToken = h.escort.Record.ID()
-	}
-	b.Selectors = h.selectors(r, parent)
-	return b
-}
-
-// selectors returns the selectors of this hop and of everything it is made from, without those of its own envelope.
-func (h *hop) selectors(r ruling, parent *lineage.Record) []lineage.Selector {
-	own := []lineage.Selector{{Kind: lineage.SelectClient, Value: h.client.ID}}
-	add := func(kind, value string) {
-		if value != "" {
-			own = append(own, lineage.Selector{Kind: kind, Value: value})
-		}
-	}
-	add(lineage.SelectSubject, h.subject.ID)
-	add(lineage.SelectConnection, h.connection)
-	add(lineage.SelectSession, h.session.ID)
-	for _, a := range h.chain {
-		add(lineage.SelectActor, a.ID)
-	}
-	if h.actor != nil {
-		add(lineage.SelectActor, h.actor.Party.ID)
-		add(lineage.SelectSession, h.actor.Session.ID)
-	}
-	for _, p := range r.paths {
-		own = append(own, lineage.PathSelectors(p)...)
-	}
-	if parent != nil {
-		own = append(own, parent.Selectors()...)
-	}
-	if h.escort != nil {
-		own = append(own, h.escort.Record.Selectors()...)
-	}
-	return lineage.Union(own)
-}
-
 // parentRecord returns the record behind the subject token, if it is ours.
 func (h *hop) parentRecord() *lineage.Record {
 	if h.parent == nil {
@@ -221,12 +147,18 @@ func (h *hop) parentRecord() *lineage.Record {
 }
 
 // inheritedTask returns the terms of the task that the subject token belongs to. Only the task token stands for the
-// task; what is derived from it does not.
+// task, and after it the one that it is refreshed to, as far as it can be; what is derived from it does not.
 func (h *hop) inheritedTask() *lineage.Task {
 	if h.parent == nil || h.parent.Record.Body.Task == nil {
 		return nil
 	}
 	t := *h.parent.Record.Body.Task
+	if t.Authority != nil && h.req.Grant == Refresh {
+		a := t.Authority.Normal()
+		a.Access = refreshable(a.Access, h.parent.Record.Body.Reasons)
+		t.Authority = &a
+		return &t
+	}
 	t.Authority = nil
 	return &t
 }

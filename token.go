@@ -44,6 +44,8 @@ type Claims struct {
 	AuthTime  int64             `json:"auth_time,omitempty"`
 	ACR       string            `json:"acr,omitempty"`
 	AMR       []string          `json:"amr,omitempty"`
+	Confirm   *Confirm          `json:"cnf,omitempty"`
+	Recheck   int64             `json:"recheck,omitempty"` // seconds for which it may be relied on without asking again
 
 	// Key is the kid in the token's header.
 	Key string `json:"-"`
@@ -54,6 +56,11 @@ type Act struct {
 	Subject string `json:"sub"`
 	Issuer  string `json:"iss,omitempty"`
 	Act     *Act   `json:"act,omitempty"`
+}
+
+// Confirm is a cnf claim (RFC 9449, section 6.1): the thumbprint of the key that whoever uses the token must prove.
+type Confirm struct {
+	Thumbprint string `json:"jkt"`
 }
 
 // TaskClaim names the task that a token belongs to.
@@ -91,6 +98,10 @@ func claimsOf(r lineage.Record) Claims {
 		ClientID: b.Client, Details: b.Granted.Details, Grant: r.Root().String(),
 		SessionID: b.Session.ID, ACR: b.Session.ACR, AMR: b.Session.AMR, Key: b.Key,
 	}
+	if b.Bound != "" {
+		c.Confirm = &Confirm{b.Bound}
+	}
+	c.Recheck = int64((b.Recheck + time.Second - 1) / time.Second)
 	for i := len(b.Actors) - 1; i >= 0; i-- {
 		c.Act = &Act{b.Actors[i].ID, b.Actors[i].Issuer, c.Act}
 	}
@@ -124,7 +135,8 @@ func (c Claims) matches(r lineage.Record) bool {
 
 // Token is an access token that was allowed, recorded and signed. It hides its value in logs and in fmt; see Value.
 type Token struct {
-	value string
+	value   string
+	refresh string
 
 	ID        lineage.ID
 	Client    string // the client it was issued to
@@ -134,12 +146,16 @@ type Token struct {
 	Audience  []string
 	Details   []json.RawMessage
 	TaskID    lineage.ID // zero where the token belongs to no task
+	Bound     string     // thumbprint of the key that the token is bound to; empty for a bearer token
 	// Task is the terms of a task that was started with the token, as they were granted; nil otherwise.
 	Task *lineage.Task
 }
 
 // Value returns the token itself.
 func (t Token) Value() string { return t.value }
+
+// RefreshValue returns the refresh token that came with it; empty where there is none.
+func (t Token) RefreshValue() string { return t.refresh }
 
 // String hides the token.
 func (t Token) String() string { return fmt.Sprintf("token(%s)", t.ID) }

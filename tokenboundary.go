@@ -42,6 +42,8 @@ type Config struct {
 	// DenialRate is how many denials per client and minute are recorded one by one; above it they are only counted.
 	// Zero: 60.
 	DenialRate int
+	// Deferrals is how many deferred requests of one client may be pending. Zero: 10.
+	Deferrals int
 	// Clock is where time comes from. Nil: the machine's.
 	Clock clock.Clock
 	// Logger receives what operators should see. Nil: nothing is logged.
@@ -65,19 +67,27 @@ type DetailType interface {
 type Lifetimes struct {
 	AccessToken time.Duration // of an access token at most, and where policy says nothing: 5 min
 	Task        time.Duration // of a task at most, and where the request says nothing: 1 h
-	ClockLeeway time.Duration // by how much clocks may differ: 5 s
+	// RefreshToken bounds a refresh family from its first token on: 8 h. RefreshIdle ends one that is not used for so
+	// long: the same. RefreshGrace is for how long a refresh token that was used may be repeated: not at all.
+	RefreshToken time.Duration
+	RefreshIdle  time.Duration
+	RefreshGrace time.Duration
+	Approval     time.Duration // how long a request waits for an approval at most: 10 min
+	ClockLeeway  time.Duration // by how much clocks may differ: 5 s
 }
 
 // Governor is the boundary of one issuer. It is safe for concurrent use; make it with New.
 type Governor struct {
 	cfg     Config
 	env     []byte // Config.Env
-	facts   atomic.Pointer[factSet]
+	known   atomic.Pointer[env]
 	secret  atomic.Pointer[[]byte]
 	denials denials
+	flights *barrier // the decisions under way
 	signal  broadcast
 
 	seen            atomic.Int64 // the latest time, in milliseconds
+	raised          atomic.Bool  // the longest life is in the store
 	differs         atomic.Bool  // it was said that the store holds other facts
 	unauthenticated atomic.Uint64
 	unrecorded      atomic.Uint64
@@ -96,8 +106,8 @@ func New(cfg Config) (*Governor, error) {
 		return nil, errors.New("tokenboundary: Config.Clients is required")
 	case slices.Contains(cfg.Identities, nil):
 		return nil, errors.New("tokenboundary: Config.Identities has a nil source")
-	case cfg.DenialRate < 0:
-		return nil, errors.New("tokenboundary: Config.DenialRate is negative")
+	case cfg.DenialRate < 0 || cfg.Deferrals < 0:
+		return nil, errors.New("tokenboundary: Config.DenialRate or Config.Deferrals is negative")
 	}
 	if err := cfg.Lifetimes.complete(); err != nil {
 		return nil, err
@@ -125,7 +135,10 @@ func New(cfg Config) (*Governor, error) {
 	if cfg.DenialRate == 0 {
 		cfg.DenialRate = 60
 	}
-	return &Governor{cfg: cfg, env: env}, nil
+	if cfg.Deferrals == 0 {
+		cfg.Deferrals = 10
+	}
+	return &Governor{cfg: cfg, env: env, flights: newBarrier()}, nil
 }
 
 func (l *Lifetimes) complete() error {
@@ -136,6 +149,10 @@ func (l *Lifetimes) complete() error {
 	}{
 		{"AccessToken", &l.AccessToken, 5 * time.Minute},
 		{"Task", &l.Task, time.Hour},
+		{"RefreshToken", &l.RefreshToken, 8 * time.Hour},
+		{"RefreshIdle", &l.RefreshIdle, 0},
+		{"RefreshGrace", &l.RefreshGrace, 0},
+		{"Approval", &l.Approval, 10 * time.Minute},
 		{"ClockLeeway", &l.ClockLeeway, 5 * time.Second},
 	} {
 		if *f.value < 0 {
@@ -145,7 +162,15 @@ func (l *Lifetimes) complete() error {
 			*f.value = f.unset
 		}
 	}
+	if l.RefreshIdle == 0 {
+		l.RefreshIdle = l.RefreshToken
+	}
 	return nil
+}
+
+// life returns how long anything that is issued lives at most.
+func (l Lifetimes) life() time.Duration {
+	return max(l.AccessToken, l.Task, l.RefreshToken, l.Approval)
 }
 
 // Issuer returns the exact issuer of the boundary's tokens.

@@ -11,7 +11,8 @@ import (
 
 // allowRule reads one rule that grants.
 func (r *reader) allowRule(d *document, n *yaml.Node) rule {
-	rl, f := r.ruleHead(d, n, "allow", "rule", "when", "scopes", "resources", "lifetime", "delegates", "refresh", "require")
+	rl, f := r.ruleHead(d, n, "allow", "rule", "when", "scopes", "resources", "lifetime", "recheck", "delegates", "refresh",
+		"require")
 	if f == nil {
 		return rl
 	}
@@ -28,6 +29,9 @@ func (r *reader) allowRule(d *document, n *yaml.Node) rule {
 	if v := f["lifetime"]; v != nil {
 		rl.limits.lifetime = r.duration(v, "lifetime")
 	}
+	if v := f["recheck"]; v != nil {
+		rl.limits.recheck = r.duration(v, "recheck")
+	}
 	if v := f["delegates"]; v != nil {
 		rl.delegates = r.texts(v, "delegates", delegateOf)
 		slices.Sort(rl.delegates)
@@ -35,8 +39,8 @@ func (r *reader) allowRule(d *document, n *yaml.Node) rule {
 	if v := f["require"]; v != nil {
 		rl.obligations = r.obligations(v)
 	}
-	if v := f["refresh"]; v != nil && r.flag(v, "refresh") {
-		rl.obligations = append(rl.obligations, obligation{kind: "refresh"})
+	if v := f["refresh"]; v != nil {
+		rl.refresh = r.flag(v, "refresh")
 	}
 	return rl
 }
@@ -74,10 +78,8 @@ func (r *reader) obligations(n *yaml.Node) []obligation {
 		g := r.fields(v, "require: approval", "by")
 		if g["by"] == nil {
 			r.fail(v, "require: approval: by is required")
-		} else if by := r.text(g["by"], "require: approval: by"); by != "" {
-			if err := canon.Name(by); err != nil {
-				r.fail(v, "require: approval: by: %v", err)
-			}
+		} else {
+			by := r.name(g["by"], "require: approval: by")
 			out = append(out, obligation{"approval", map[string]string{"by": by}})
 		}
 	}
@@ -85,7 +87,7 @@ func (r *reader) obligations(n *yaml.Node) []obligation {
 		g := r.fields(v, "require: step_up", "acr", "max_age")
 		args := map[string]string{}
 		if g["acr"] != nil {
-			args["acr"] = r.text(g["acr"], "require: step_up: acr")
+			args["acr"] = r.name(g["acr"], "require: step_up: acr")
 		}
 		if g["max_age"] != nil {
 			args["max_age"] = seconds(r.duration(g["max_age"], "require: step_up: max_age").Seconds())

@@ -32,6 +32,9 @@ func TestConditionsThatHold(t *testing.T) {
 		`risk.level in ["low", "medium"]`,
 		`env.tenant_frozen == false && env.tenant_frozen != true && env.limit > 3 && env.limit == 5`,
 		`"eu" in env.regions && subset(["eu"], env.regions) && env.regions.exists(r, r == "us") && env.limit in [4, 5]`,
+		`subject.attributes.department == "claims" && subject.attributes.clearance > 2 && actor.attributes.posture == "ok"`,
+		`session.attributes.managed == true && "eu" in session.attributes.places && client.attributes["tier"] in ["gold"]`,
+		`has(subject.attributes.department) && !has(subject.attributes.other) && !("other" in client.attributes)`,
 		`now.getHours() == 12 && now.getDayOfWeek() == 1 && now.getHours("Europe/Berlin") == 13`,
 		`client.id.matches("^support-[a-z]+$") && string(3) == "3" && int("4") == 4`,
 		`timestamp("2026-03-02T12:00:00Z") == now && (client.kind == "agent" ? 1 : 2) == 1`,
@@ -72,6 +75,12 @@ func TestConditionsThatFailNeverPermit(t *testing.T) {
 		{`chain[7].id != "x"`, "failed: index out of bounds"},
 		{`int(task.purpose) == 1 || false`, "failed: type conversion error"},
 		{`has(task.context.x.y)`, "failed: no such key: x"},
+		{`subject.attributes.missing != true`, "failed: no such key: missing"},
+		{`actor.attributes.missing == true`, "failed: no such key: missing"},
+		{`!(client.attributes.missing == true)`, "failed: no such key: missing"},
+		{`session.attributes.missing in [1]`, "failed: no such key: missing"},
+		{`session.attributes.managed != "true"`, "failed: a dynamic value is of the wrong type"},
+		{`subject.attributes.clearance != "high"`, "failed: a dynamic value is of the wrong type"},
 	} {
 		if c.why == "" {
 			_, err := Load(tree(map[string]string{"crm.yaml": leafOf("allow: [{rule: r, scopes: [a], when: '" + c.when + "'}]\n")}))
@@ -91,6 +100,7 @@ func TestConditionsThatFailNeverPermit(t *testing.T) {
 func TestWhatIsAbsentFailsToEvaluate(t *testing.T) {
 	f := request()
 	f.Task, f.Parent, f.Session.AuthTime, f.Now, f.Env, f.Risk = nil, nil, time.Time{}, time.Time{}, nil, ""
+	f.Attributes = tokenboundary.Attributes{}
 	for c, why := range map[string]string{
 		`task.purpose != "export"`:                              "the request has no task",
 		`task.id == ""`:                                         "the request has no task",
@@ -102,12 +112,18 @@ func TestWhatIsAbsentFailsToEvaluate(t *testing.T) {
 		`session.auth_time < timestamp("2030-01-01T00:00:00Z")`: "the request has no auth_time",
 		`now > timestamp(0)`:                                    "the request has no time",
 		`env.x != 1`:                                            "no such key",
+		`subject.attributes.x != 1`:                             "no such key",
+		`actor.attributes.x != 1`:                               "no such key",
+		`client.attributes.x != 1`:                              "no such key",
+		`session.attributes.x != 1`:                             "no such key",
 	} {
 		v := evaluate(t, when(t, c), f)
 		require.Equal(t, tokenboundary.Deny, v.Effect, c)
 		require.Contains(t, whys(v), why, c)
 	}
-	for _, c := range []string{`!task.present && !parent.present && risk.level == "unknown"`, `!has(env.x) && !("x" in env)`} {
+	for _, c := range []string{`!task.present && !parent.present && risk.level == "unknown"`, `!has(env.x) && !("x" in env)`,
+		`subject.attributes.size() + actor.attributes.size() + client.attributes.size() + session.attributes.size() == 0`,
+	} {
 		require.Equal(t, tokenboundary.Allow, evaluate(t, when(t, c), f).Effect, c)
 	}
 }
@@ -129,6 +145,10 @@ func TestLoadRefusesConditions(t *testing.T) {
 		{`env.a == env.b`, "a dynamic value can only be compared with a value of a known simple type"},
 		{`[env.a] == [1]`, "a dynamic value can only be compared"},
 		{`env == env`, "a dynamic value can only be compared"},
+		{`subject.attributes == actor.attributes`, "a dynamic value can only be compared"},
+		{`subject.attributes.a == actor.attributes.a`, "a dynamic value can only be compared"},
+		{`session.attributes.managed`, "the expression must be a bool, not dyn (write == true)"},
+		{`task.attributes.a == 1`, "undeclared reference to 'task.attributes'"},
 		{`env.a == ["x"]`, "a dynamic value can only be compared"},
 		{`env.a in env.b`, "in: the entry or the entries must be of a known simple type"},
 		{`"x" in [env.a]`, "in: the entry or the entries must be of a known simple type"},
@@ -217,6 +237,11 @@ func TestValuesBeyondTheCostBoundsFailToEvaluate(t *testing.T) {
 		{`env.size() > 0`, func(f *tokenboundary.Facts) { f.Env["x"] = nestedLists(40) }},
 		{`env.size() > 0`, func(f *tokenboundary.Facts) { f.Env["x"] = wide() }},
 		{`env.size() > 0`, func(f *tokenboundary.Facts) { f.Env["x"] = struct{ A int }{1} }},
+		{`subject.attributes.size() > 0`, func(f *tokenboundary.Facts) { f.Attributes.Subject["x"] = strings.Repeat("a", maxDynText+1) }},
+		{`actor.attributes.size() > 0`, func(f *tokenboundary.Facts) { f.Attributes.Actor["x"] = nestedLists(40) }},
+		{`client.attributes.size() > 0`, func(f *tokenboundary.Facts) { f.Attributes.Client["x"] = wide() }},
+		{`session.attributes.size() > 0`, func(f *tokenboundary.Facts) { f.Attributes.Session["x"] = struct{ A int }{1} }},
+		{`session.attributes.size() > 0`, func(f *tokenboundary.Facts) { f.Attributes.Session[strings.Repeat("k", 600)] = 1.0 }},
 		{`request.details.size() >= 0`, func(f *tokenboundary.Facts) { f.Details = []byte(`{"a":1}`) }},
 		{`request.details.size() >= 0`, func(f *tokenboundary.Facts) { f.Details = []byte(`[`) }},
 		{`request.details.size() >= 0`, func(f *tokenboundary.Facts) {

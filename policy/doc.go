@@ -18,15 +18,19 @@
 //	    scopes: [cases:read, contacts:read]
 //	    resources: [https://crm.example.com/]   # some of those bound; all by default
 //	    lifetime: 5m
+//	    recheck: 1m                     # for how long a cached token may be relied on without asking again
 //	    delegates: [crm-tool]           # clients that may derive these scopes from the token; none by default
+//	  - rule: triage-goes-on
+//	    when: grant in ["token_exchange", "refresh_token"] && task.purpose == "follow-up"
+//	    scopes: [cases:read]
+//	    refresh: true                   # the scopes can be had again by a refresh token
 //	  - rule: refunds-need-a-human
 //	    when: task.purpose == "refund" && risk.level in ["low", "medium"]
 //	    scopes: [refunds:write]
-//	    refresh: true
 //	    require: {approval: {by: support-leads}, step_up: {acr: mfa, max_age: 5m}}
 //	deny:
 //	  - {rule: frozen-tenant, when: env.tenant_frozen == true}
-//	limits: {lifetime: 10m, depth: 3, derivations: 50}
+//	limits: {lifetime: 10m, depth: 3, derivations: 50, recheck: 5m}
 //	controls: [nist-csf-2.0:PR.AA-05]
 //
 // A document is plain YAML: no anchors, aliases, merge keys or tags, no key twice, no unknown key. A set loads whole or
@@ -39,11 +43,13 @@
 //
 //   - Every deny rule is evaluated until one ends it. Only a condition that is exactly false lets a request pass: one
 //     that is true denies, and so does one that cannot be evaluated.
-//   - Limits meet: the smallest of each is in force.
+//   - Limits meet: the smallest of each is in force. Without any, there is no recheck.
 //   - Each requested scope needs one allow rule that names it and whose condition is exactly true. A condition that
-//     cannot be evaluated permits nothing. The lifetime is the smallest of the rules that granted something.
-//   - A scope that only rules with require or refresh allow is granted under an obligation, that of the first such rule.
-//     A rule without these goes before; what the others say about delegates and lifetime is then not in force.
+//     cannot be evaluated permits nothing. Lifetime and recheck are the smallest of the rules that granted something; a
+//     scope can be derived by the delegates of any rule that granted it, and refreshed if any of these says so.
+//   - A scope that only rules with require allow is granted under obligations, those of the first such rule. A rule
+//     without goes before; what the others say about lifetime, recheck, delegates and refresh is then not in force.
+//   - A refresh is decided like any other request, with grant == "refresh_token".
 //
 // No details are granted: authorization_details can be read by conditions (request.details), not allowed by rules.
 //
@@ -55,12 +61,13 @@
 // subset(a, b), which is true if a is not empty and b holds each of its entries. Each has a worst case that is computed
 // when the set is loaded and bounded.
 //
-// What a request does not have cannot be evaluated: task.purpose without a task, env.x where no such fact is set. In an
-// allow rule that is what one wants. In a deny rule it denies every such request, so ask first:
+// What a request does not have cannot be evaluated: task.purpose without a task, env.x where no such fact is set,
+// subject.attributes.x where no signal has set it. In an allow rule that is what one wants. In a deny rule it denies every
+// such request, so ask first:
 //
 //	when: task.present && task.purpose == "export"
 //	when: has(env.tenant_frozen) && env.tenant_frozen == true
 //
-// env, task.context and request.details hold values of any type. Such a value can only be compared with one of a known
-// simple type, and fails to evaluate where it is of another one: no text "true" passes for true.
+// env, the attributes, task.context and request.details hold values of any type. Such a value can only be compared with
+// one of a known simple type, and fails to evaluate where it is of another one: no text "true" passes for true.
 package policy

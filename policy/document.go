@@ -48,6 +48,7 @@ type rule struct {
 	resources   []string // nil: all that the leaf binds
 	limits      limits
 	delegates   []string
+	refresh     bool // what it grants can be refreshed
 	obligations []obligation
 }
 
@@ -112,7 +113,7 @@ func (r *reader) common(d *document, f map[string]*yaml.Node) {
 }
 
 func (r *reader) limits(d *document, n *yaml.Node) {
-	f := r.fields(n, "limits", "lifetime", "depth", "derivations")
+	f := r.fields(n, "limits", "lifetime", "depth", "derivations", "recheck")
 	if v := f["lifetime"]; v != nil {
 		d.limits.lifetime = r.duration(v, "limits: lifetime")
 	}
@@ -121,6 +122,9 @@ func (r *reader) limits(d *document, n *yaml.Node) {
 	}
 	if v := f["derivations"]; v != nil {
 		d.limits.derivations = uint64(r.number(v, "limits: derivations", math.MaxInt32))
+	}
+	if v := f["recheck"]; v != nil {
+		d.limits.recheck = r.duration(v, "limits: recheck")
 	}
 }
 

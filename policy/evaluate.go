@@ -22,7 +22,8 @@ func (s *Set) Evaluate(ctx context.Context, facts tokenboundary.Facts) (tokenbou
 		return denied(v, tokenboundary.CodeInvalidTarget, lineage.Reason{Why: why}), nil
 	}
 	v.Path, v.Controls = l.path, slices.Clone(l.controls)
-	v.Depth, v.Derivations, v.Lifetime = l.limits.depth, l.limits.derivations, l.limits.lifetime
+	v.Depth, v.Derivations = l.limits.depth, l.limits.derivations
+	v.Lifetime, v.Recheck = l.limits.lifetime, l.limits.recheck
 	scopes := facts.Scopes
 	if len(scopes) == 0 {
 		scopes = l.defaults

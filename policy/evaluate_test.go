@@ -23,7 +23,8 @@ func TestVerdictOfTheDocumentedSet(t *testing.T) {
 	require.Equal(t, tokenboundary.Verdict{
 		Effect: tokenboundary.Allow, Path: "/agents/support-bot/crm", Version: s.Version(), Resources: []string{crm},
 		Access:   []lineage.Access{{Resource: crm, Scopes: []string{"cases:read", "contacts:read"}}},
-		Lifetime: 5 * time.Minute, Depth: 3, Derivations: 50, Controls: []string{"c:1", "c:2"},
+		Lifetime: 5 * time.Minute, Depth: 3, Derivations: 50, Recheck: time.Minute,
+		Controls: []string{"c:1", "c:2"},
 		Reasons: []lineage.Reason{
 			{Resource: crm, Scope: "cases:read", Granted: true, Rule: "/agents/support-bot/crm#triage-reads", Delegates: []string{"crm-tool"}},
 			{Resource: crm, Scope: "contacts:read", Granted: true, Rule: "/agents/support-bot/crm#triage-reads", Delegates: []string{"crm-tool"}},
@@ -64,10 +65,12 @@ func TestADenyThatCannotBeEvaluatedDenies(t *testing.T) {
 		return one(t, "allow: [{rule: r, when: \"true\", scopes: [cases:read]}]\ndeny:\n- rule: d\n  when: |\n    "+c)
 	}
 	for c, why := range map[string]string{
-		`env.missing == true`:   "denied: the rule failed: no such key: missing",
-		`1/0 == 0`:              "denied: the rule failed: division by zero",
-		`env.regions == "eu"`:   "denied: the rule failed: a dynamic value is of the wrong type",
-		`env.limit in ["high"]`: "denied: the rule failed: a dynamic value is of the wrong type",
+		`env.missing == true`:                     "denied: the rule failed: no such key: missing",
+		`1/0 == 0`:                                "denied: the rule failed: division by zero",
+		`env.regions == "eu"`:                     "denied: the rule failed: a dynamic value is of the wrong type",
+		`env.limit in ["high"]`:                   "denied: the rule failed: a dynamic value is of the wrong type",
+		`client.attributes.missing == true`:       "denied: the rule failed: no such key: missing",
+		`!(session.attributes.managed == "true")`: "denied: the rule failed: a dynamic value is of the wrong type",
 	} {
 		v := evaluate(t, deny(c), request())
 		require.Equal(t, tokenboundary.Deny, v.Effect, c)
@@ -85,10 +88,47 @@ func TestADenyThatCannotBeEvaluatedDenies(t *testing.T) {
 	require.Equal(t, tokenboundary.Allow, evaluate(t, deny(`task.present && task.purpose == "export"`), f).Effect)
 }
 
+// An attribute that no signal has set never permits, and denies in a deny rule that does not ask for it first.
+func TestAnAttributeThatNobodySetNeverPermits(t *testing.T) {
+	for _, about := range []string{"subject", "actor", "client", "session"} {
+		blocked := about + ".attributes.blocked"
+		allow := when(t, blocked+" == false")
+		deny := one(t, "allow: [{rule: r, when: \"true\", scopes: [cases:read]}]\ndeny: [{rule: d, when: '"+blocked+" == true'}]\n")
+		asking := one(t, "allow: [{rule: r, when: \"true\", scopes: [cases:read]}]\ndeny: [{rule: d, when: 'has("+blocked+") && "+blocked+" == true'}]\n")
+		for _, c := range []struct {
+			value                any
+			allow, deny, another tokenboundary.Effect
+		}{
+			{nil, tokenboundary.Deny, tokenboundary.Deny, tokenboundary.Allow},
+			{false, tokenboundary.Allow, tokenboundary.Allow, tokenboundary.Allow},
+			{true, tokenboundary.Deny, tokenboundary.Deny, tokenboundary.Deny},
+			{"false", tokenboundary.Deny, tokenboundary.Deny, tokenboundary.Deny},
+		} {
+			f := request()
+			f.Attributes = tokenboundary.Attributes{}
+			if c.value != nil {
+				set := map[string]any{"blocked": c.value}
+				*map[string]*map[string]any{
+					"subject": &f.Attributes.Subject, "actor": &f.Attributes.Actor, "client": &f.Attributes.Client, "session": &f.Attributes.Session,
+				}[about] = set
+			}
+			v := evaluate(t, allow, f)
+			require.Equal(t, c.allow, v.Effect, "%s %v: %s", about, c.value, whys(v))
+			v = evaluate(t, deny, f)
+			require.Equal(t, c.deny, v.Effect, "%s %v: %s", about, c.value, whys(v))
+			if c.value == nil {
+				require.Equal(t, "/crm#d denied: the rule failed: no such key: blocked", whys(v))
+			}
+			v = evaluate(t, asking, f)
+			require.Equal(t, c.another, v.Effect, "%s %v: %s", about, c.value, whys(v))
+		}
+	}
+}
+
 func TestLimitsMeetDownThePath(t *testing.T) {
 	leaf := leafOf("allow: [{rule: r, when: \"true\", scopes: [cases:read]}]\nlimits: {depth: 9, derivations: 0}\n")
 	s := load(t, map[string]string{
-		"boundary.yaml":   "limits: {lifetime: 10m, depth: 5}\n",
+		"boundary.yaml":   "limits: {lifetime: 10m, depth: 5, recheck: 2m}\n",
 		"a/boundary.yaml": "limits: {lifetime: 30m, depth: 0, derivations: 7}\n",
 		"a/crm.yaml":      leaf,
 	})
@@ -96,11 +136,13 @@ func TestLimitsMeetDownThePath(t *testing.T) {
 	require.Equal(t, 10*time.Minute, v.Lifetime)
 	require.Equal(t, 0, v.Depth)
 	require.Equal(t, uint64(0), v.Derivations)
+	require.Equal(t, 2*time.Minute, v.Recheck)
 
 	v = evaluate(t, one(t, "allow: [{rule: r, when: \"true\", scopes: [cases:read]}]\n"), request())
 	require.Equal(t, MaxLifetime, v.Lifetime)
 	require.Equal(t, canon.MaxChain, v.Depth)
 	require.Equal(t, uint64(math.MaxInt32), v.Derivations)
+	require.Zero(t, v.Recheck)
 }
 
 func TestResolutionPrefersTheExactName(t *testing.T) {
@@ -276,41 +318,6 @@ func TestLifetimeAndDelegatesAreOfTheRulesThatGrant(t *testing.T) {
 	require.Equal(t, "/crm#long", v.Reasons[1].Rule)
 	f.Scopes = []string{"a", "b", "c"}
 	require.Equal(t, 2*time.Minute, evaluate(t, s, f).Lifetime)
-}
-
-func TestObligations(t *testing.T) {
-	s := one(t, `allow:
-- {rule: approved, when: "true", scopes: [a, b], lifetime: 1m, delegates: [d], require: {approval: {by: leads}, step_up: {acr: mfa, max_age: 5m}}}
-- {rule: refreshed, when: "true", scopes: [a, c], refresh: true}
-- {rule: free, when: 'grant == "token_exchange"', scopes: [b], lifetime: 30m}
-- {rule: same, when: "true", scopes: [e], require: {approval: {by: leads}}}
-- {rule: plain, when: "true", scopes: [f], refresh: false}
-`)
-	f := request()
-	f.Scopes = []string{"b"}
-	v := evaluate(t, s, f)
-	require.Empty(t, v.Obligations)
-	require.Equal(t, "/crm#free", v.Reasons[0].Rule)
-	require.Empty(t, v.Reasons[0].Delegates, "a rule whose obligation is not met has no delegates")
-	require.Equal(t, 30*time.Minute, v.Lifetime)
-
-	f.Grant = tokenboundary.ClientCredentials
-	v = evaluate(t, s, f)
-	require.Equal(t, "/crm#approved", v.Reasons[0].Rule)
-	require.Equal(t, time.Minute, v.Lifetime)
-	require.Equal(t, []tokenboundary.Obligation{
-		{Kind: "approval", Scopes: []string{"b"}, Args: map[string]string{"by": "leads"}},
-		{Kind: "step_up", Scopes: []string{"b"}, Args: map[string]string{"acr": "mfa", "max_age": "300"}},
-	}, v.Obligations)
-
-	f.Scopes = []string{"a", "c", "e", "f"}
-	v = evaluate(t, s, f)
-	require.Equal(t, []tokenboundary.Obligation{
-		{Kind: "approval", Scopes: []string{"a", "e"}, Args: map[string]string{"by": "leads"}},
-		{Kind: "step_up", Scopes: []string{"a"}, Args: map[string]string{"acr": "mfa", "max_age": "300"}},
-		{Kind: "refresh", Scopes: []string{"c"}},
-	}, v.Obligations)
-	require.Equal(t, map[string]string{crm: "a c e f"}, access(v))
 }
 
 func TestReasonsNameTheRulesThatDidNotGrant(t *testing.T) {

@@ -32,12 +32,14 @@ func FuzzParseDocument(f *testing.F) {
 		}
 		require.Equal(t, d.limits, d.limits.meet(noLimits), "limits only restrict")
 		require.GreaterOrEqual(t, d.limits.lifetime, time.Second)
+		require.True(t, d.limits.recheck == 0 || d.limits.recheck >= time.Second)
 		each([]*document{d}, func(_ *document, r *rule) {
 			require.NotEmpty(t, r.name)
 			require.NotEmpty(t, r.when)
 		})
 		for _, r := range d.allow {
 			require.NotEmpty(t, r.scopes)
+			require.True(t, r.limits.recheck == 0 || r.limits.recheck >= time.Second)
 		}
 	})
 }
@@ -46,6 +48,7 @@ func FuzzCondition(f *testing.F) {
 	for _, c := range []string{
 		`true`, `client.id == "x" && task.purpose in ["a"]`, `env.x != true`, `chain.exists(a, a.id == actor.id)`,
 		`request.details.all(d, d.type == "x")`, `client.id.matches("^a+$")`, `((((`, `1/0 > 0 || true`, `[env.a][0] != "x"`,
+		`session.attributes.managed == true && !has(subject.attributes.x)`,
 	} {
 		f.Add(c)
 	}

@@ -89,6 +89,8 @@ func (e *evaluation) accept(rules []*rule, resource, scope string) {
 	why := lineage.Reason{Resource: resource, Scope: scope, Granted: true, Rule: rules[0].id}
 	for _, r := range rules {
 		e.verdict.Lifetime = min(e.verdict.Lifetime, r.limits.lifetime)
+		e.verdict.Recheck = sooner(e.verdict.Recheck, r.limits.recheck)
+		why.Refresh = why.Refresh || r.refresh
 		why.Delegates = append(why.Delegates, r.delegates...)
 	}
 	slices.Sort(why.Delegates)
@@ -100,11 +102,11 @@ func (e *evaluation) accept(rules []*rule, resource, scope string) {
 func (e *evaluation) oblige(r *rule, scope string) {
 	for _, o := range r.obligations {
 		list := e.verdict.Obligations
-		at := slices.IndexFunc(list, func(x tokenboundary.Obligation) bool {
+		at := slices.IndexFunc(list, func(x lineage.Obligation) bool {
 			return x.Kind == o.kind && maps.Equal(x.Args, o.args)
 		})
 		if at < 0 {
-			list = append(list, tokenboundary.Obligation{Kind: o.kind, Args: maps.Clone(o.args)})
+			list = append(list, lineage.Obligation{Kind: o.kind, Args: maps.Clone(o.args)})
 			at = len(list) - 1
 		}
 		if !slices.Contains(list[at].Scopes, scope) {

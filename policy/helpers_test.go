@@ -78,8 +78,12 @@ func request() tokenboundary.Facts {
 		},
 		Session: lineage.Session{Kind: "human", ID: "s1", AuthTime: noon.Add(-time.Minute), ACR: "mfa", AMR: []string{"otp"}},
 		Risk:    "low",
-		Env:     map[string]any{"tenant_frozen": false, "limit": 5.0, "regions": []any{"eu", "us"}},
-		Now:     noon,
+		Attributes: tokenboundary.Attributes{
+			Subject: map[string]any{"department": "claims", "clearance": 3.0}, Actor: map[string]any{"posture": "ok"},
+			Client: map[string]any{"tier": "gold"}, Session: map[string]any{"managed": true, "places": []any{"eu"}},
+		},
+		Env: map[string]any{"tenant_frozen": false, "limit": 5.0, "regions": []any{"eu", "us"}},
+		Now: noon,
 	}
 }
 

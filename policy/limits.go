@@ -38,7 +38,7 @@ const (
 	maxPattern    = 128     // bytes of a regular expression
 	maxProgram    = 256     // instructions of a compiled regular expression
 
-	maxDynNodes = 4096 // values in env, in task.context or in request.details
+	maxDynNodes = 4096 // values in one variable of any type: env, task.context, attributes, …
 	maxDynItems = 256  // entries of one list or map there
 	maxDynText  = 4096 // bytes of one string there
 	maxHeld     = canon.MaxScopes * canon.MaxResources
@@ -49,10 +49,21 @@ type limits struct {
 	lifetime    time.Duration
 	depth       int
 	derivations uint64
+	recheck     time.Duration // zero: none
 }
 
 var noLimits = limits{lifetime: MaxLifetime, depth: canon.MaxChain, derivations: math.MaxInt32}
 
 func (l limits) meet(o limits) limits {
-	return limits{min(l.lifetime, o.lifetime), min(l.depth, o.depth), min(l.derivations, o.derivations)}
+	return limits{
+		min(l.lifetime, o.lifetime), min(l.depth, o.depth), min(l.derivations, o.derivations), sooner(l.recheck, o.recheck),
+	}
+}
+
+// sooner returns the smaller of two intervals. Zero is none, and not the smallest.
+func sooner(a, b time.Duration) time.Duration {
+	if a == 0 || b != 0 && b < a {
+		return b
+	}
+	return a
 }

@@ -3,6 +3,7 @@ package policy
 import (
 	"errors"
 	"io/fs"
+	"os"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -25,6 +26,7 @@ allow:
     scopes: [cases:read, contacts:read]
     resources: [https://crm.example.com/]
     lifetime: 5m
+    recheck: 1m
     delegates: [crm-tool]
   - rule: refunds
     when: >
@@ -35,7 +37,7 @@ allow:
     require: {approval: {by: support-leads}, step_up: {acr: mfa, max_age: 5m}}
 deny:
   - {rule: late, when: now > task.deadline}
-limits: { lifetime: 10m, depth: 3, derivations: 50 }
+limits: { lifetime: 10m, depth: 3, derivations: 50, recheck: 5m }
 controls: [c:2, c:1]
 `,
 	"agents/support-bot/crm_test.yaml": "ignored: [",
@@ -52,7 +54,34 @@ func TestLoadAcceptsEverythingDocumented(t *testing.T) {
 	require.Equal(t, 10*60.0, l.limits.lifetime.Seconds())
 	require.Equal(t, []string{crm}, l.allows[0].resources)
 	require.Equal(t, "/boundary#frozen", l.guard.denies[0].id)
-	require.Len(t, l.allows[1].obligations, 3)
+	require.Equal(t, []bool{false, true}, []bool{l.allows[0].refresh, l.allows[1].refresh})
+	require.Len(t, l.allows[1].obligations, 2)
+}
+
+// The documents in docs/policy.md load: the leaf, and every fragment in one that fits around it.
+func TestTheReferenceLoads(t *testing.T) {
+	page, err := os.ReadFile("../docs/policy.md")
+	require.NoError(t, err)
+	leaves, rules, conditions := 0, 0, 0
+	for i, block := range strings.Split(string(page), "```yaml\n")[1:] {
+		block, _, closed := strings.Cut(block, "```")
+		require.True(t, closed)
+		switch {
+		case strings.Contains(block, "\nbind:"):
+			leaves++
+			load(t, map[string]string{"leaf.yaml": block})
+		case strings.HasPrefix(block, "allow:\n"):
+			rules++
+			one(t, block)
+		default:
+			for _, line := range strings.Split(strings.TrimSpace(block), "\n") {
+				require.True(t, strings.HasPrefix(line, "when: "), "block %d: %s", i, line)
+				conditions++
+				one(t, "deny:\n- rule: d\n  "+line+"\n")
+			}
+		}
+	}
+	require.Equal(t, []int{1, 1, 3}, []int{leaves, rules, conditions})
 }
 
 func TestLoadRefusesDocuments(t *testing.T) {
@@ -101,12 +130,23 @@ func TestLoadRefusesDocuments(t *testing.T) {
 		{"negative lifetime", rule("  lifetime: -5m\n"), `crm.yaml:6: rule "r": lifetime: must be whole seconds between 1s and 24h0m0s`},
 		{"zero lifetime", rule("  lifetime: 0s\n"), `rule "r": lifetime: must be whole seconds`},
 		{"long lifetime", rule("  lifetime: 25h\n"), `rule "r": lifetime: must be whole seconds`},
+		{"recheck", rule("  recheck: often\n"), `crm.yaml:6: rule "r": recheck: must be a duration such as 5m`},
+		{"zero recheck", rule("  recheck: 0s\n"), `crm.yaml:6: rule "r": recheck: must be whole seconds between 1s and 24h0m0s`},
+		{"negative recheck", rule("  recheck: -30s\n"), `rule "r": recheck: must be whole seconds`},
+		{"recheck in parts of a second", rule("  recheck: 1500ms\n"), `rule "r": recheck: must be whole seconds`},
 		{"any delegate", rule("  delegates: [\"*\"]\n"), `crm.yaml:6: rule "r": delegates: a delegate is one client`},
 		{"refresh", rule("  refresh: yes\n"), `crm.yaml:6: rule "r": refresh: must be true or false`},
+		{"refresh as text", rule("  refresh: \"true\"\n"), `crm.yaml:6: rule "r": refresh: must be true or false`},
+		{"refresh is no obligation", rule("  require: {refresh: true}\n"), `crm.yaml:6: rule "r": require: unknown key "refresh"`},
 		{"require nothing", rule("  require: {}\n"), `crm.yaml:6: rule "r": require: is empty`},
 		{"require unknown", rule("  require: {mfa: {}}\n"), `crm.yaml:6: rule "r": require: unknown key "mfa"`},
 		{"approval by nobody", rule("  require: {approval: {}}\n"), `crm.yaml:6: rule "r": require: approval: by is required`},
+		{"approval by a control character", rule("  require: {approval: {by: \"a\\u0007\"}}\n"), "require: approval: by: name has a control character"},
+		{"approval by several", rule("  require: {approval: {by: [a, b]}}\n"), "require: approval: by: must be a string"},
 		{"empty step up", rule("  require: {step_up: {}}\n"), `crm.yaml:6: rule "r": require: step_up: needs acr or max_age`},
+		{"long acr", rule("  require: {step_up: {acr: " + strings.Repeat("a", 600) + "}}\n"), "require: step_up: acr: name too long"},
+		{"no acr", rule("  require: {step_up: {acr: \"\", max_age: 5m}}\n"), "require: step_up: acr: must be a string that is not empty"},
+		{"zero max_age", rule("  require: {step_up: {max_age: 0s}}\n"), "require: step_up: max_age: must be whole seconds"},
 
 		// the rest
 		{"empty default", leafOf("default_scopes: []\n"), "crm.yaml:2: default_scopes: must be a list that is not empty"},
@@ -117,6 +157,9 @@ func TestLoadRefusesDocuments(t *testing.T) {
 		{"octal depth", leafOf("limits: {depth: 010}\n"), "crm.yaml:2: limits: depth: must be a whole number"},
 		{"text depth", leafOf("limits: {depth: \"3\"}\n"), "crm.yaml:2: limits: depth: must be a whole number"},
 		{"derivations", leafOf("limits: {derivations: -1}\n"), "crm.yaml:2: limits: derivations: must be between 0"},
+		{"limit of recheck", leafOf("limits: {recheck: 0s}\n"), "crm.yaml:2: limits: recheck: must be whole seconds between 1s and 24h0m0s"},
+		{"refresh as a limit", leafOf("limits: {refresh: true}\n"), `crm.yaml:2: limits: unknown key "refresh"`},
+		{"deny with recheck", leafOf("deny:\n- {rule: r, when: \"true\", recheck: 1m}\n"), `rule "r": deny: unknown key "recheck"`},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {

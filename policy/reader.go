@@ -9,6 +9,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"github.com/tokenboundary/tokenboundary/internal/canon"
 	"github.com/tokenboundary/tokenboundary/internal/yamldoc"
 )
 
@@ -62,6 +63,19 @@ func (r *reader) text(n *yaml.Node, what string) string {
 		return ""
 	}
 	return n.Value
+}
+
+// name returns a string that can name something in a record or a request; "" where it is not one.
+func (r *reader) name(n *yaml.Node, what string) string {
+	s := r.text(n, what)
+	if s == "" {
+		return ""
+	}
+	if err := canon.Name(s); err != nil {
+		r.fail(n, "%s: %v", what, err)
+		return ""
+	}
+	return s
 }
 
 // texts returns a list of strings, each of which check accepts, without repeats.

@@ -17,7 +17,10 @@ type Set struct {
 	pool    sync.Pool // of *slots
 }
 
-var _ tokenboundary.Policy = (*Set)(nil)
+var _ interface {
+	tokenboundary.Policy
+	Version() string
+} = (*Set)(nil)
 
 // triple is what a leaf is found by.
 type triple struct{ client, connection, resource string }
@@ -56,8 +59,8 @@ type scopeRules struct {
 	rules []int
 }
 
-// Version is the digest of the set's sources: two sets have the same version if and only if their documents have the
-// same paths and the same bytes.
+// Version is the digest of the set's sources, which every verdict names: two sets have the same version if and only if
+// their documents have the same paths and the same bytes.
 func (s *Set) Version() string { return s.version }
 
 // assemble builds the tree and the index of bindings.

@@ -41,6 +41,11 @@ func list(n, doc string, most, elem int, get func(*inputs) []string) variable {
 	return variable{n, stringList, doc, most, elem, func(in *inputs) ref.Val { return texts(get(in), most) }}
 }
 
+// data is a map of values of any type; a nil one is empty.
+func data(n, doc string, get func(*tokenboundary.Facts) map[string]any) variable {
+	return variable{n, dynMap, doc, maxDynItems, 0, func(in *inputs) ref.Val { return dynamic(get(in.facts)) }}
+}
+
 func instant(n, doc string, box func(*inputs) ref.Val) variable {
 	return variable{n, cel.TimestampType, doc, 1, 0, box}
 }
@@ -54,7 +59,7 @@ type facts = tokenboundary.Facts
 
 // variables is the table of everything an expression can name.
 var variables = []variable{
-	name("grant", "the grant: client_credentials or token_exchange", func(f *facts) string { return string(f.Grant) }),
+	name("grant", "the grant: client_credentials, token_exchange or refresh_token", func(f *facts) string { return string(f.Grant) }),
 	name("connection", "the connection asked through", func(f *facts) string { return f.Connection }),
 	{resourceVariable, cel.StringType, "the resource being decided", canon.MaxResource, 0,
 		func(in *inputs) ref.Val { return text(in.resource) }},
@@ -63,12 +68,15 @@ var variables = []variable{
 	name("client.id", "the authenticated client", func(f *facts) string { return f.Client.ID }),
 	name("client.kind", "its registered kind", func(f *facts) string { return f.Client.Kind }),
 	list("client.groups", "its groups", maxDynItems, canon.MaxName, func(in *inputs) []string { return in.facts.Client.Groups }),
+	data("client.attributes", "its attributes, set by signals", func(f *facts) map[string]any { return f.Attributes.Client }),
 	name("subject.id", "whose authority is used", func(f *facts) string { return f.Subject.ID }),
 	name("subject.issuer", "who vouches for the subject", func(f *facts) string { return f.Subject.Issuer }),
 	name("subject.kind", "human, agent or workload", func(f *facts) string { return f.Subject.Kind }),
+	data("subject.attributes", "its attributes, set by signals", func(f *facts) map[string]any { return f.Attributes.Subject }),
 	name("actor.id", "who acts now; the subject where nobody else does", func(f *facts) string { return f.Actor.ID }),
 	name("actor.issuer", "who vouches for the actor", func(f *facts) string { return f.Actor.Issuer }),
 	name("actor.kind", "human, agent or workload", func(f *facts) string { return f.Actor.Kind }),
+	data("actor.attributes", "its attributes, set by signals", func(f *facts) map[string]any { return f.Attributes.Actor }),
 	{"chain", cel.ListType(partyType), "the actor chain, the current actor first; entries have id, issuer and kind",
 		canon.MaxChain, canon.MaxName, func(in *inputs) ref.Val { return parties(in.facts.Chain) }},
 
@@ -94,6 +102,8 @@ var variables = []variable{
 		func(p *tokenboundary.ParentFacts) ref.Val { return texts(p.Paths, canon.MaxChain) })),
 	as(stringList, maxHeld, canon.MaxScope, ofParent("parent.scopes", "the scopes it holds",
 		func(p *tokenboundary.ParentFacts) ref.Val { return texts(p.Scopes, maxHeld) })),
+	ofParent("parent.purpose", "the purpose of the task it belongs to; empty where it belongs to none",
+		func(p *tokenboundary.ParentFacts) ref.Val { return text(p.Purpose) }),
 	as(cel.TimestampType, 1, 0, ofParent("parent.expires", "when it expires",
 		func(p *tokenboundary.ParentFacts) ref.Val { return moment(p.Expires, "parent expiry") })),
 	as(cel.IntType, 1, 0, ofParent("parent.depth", "how many further actors it lets join",
@@ -102,16 +112,17 @@ var variables = []variable{
 	name("session.kind", "who sits behind the subject: human, agent or workload", func(f *facts) string { return f.Session.Kind }),
 	name("session.id", "the identity provider's session", func(f *facts) string { return f.Session.ID }),
 	instant("session.auth_time", "when the subject last authenticated", func(in *inputs) ref.Val { return moment(in.facts.Session.AuthTime, "auth_time") }),
-	name("session.acr", "the authentication context that the credential stated; empty where it stated none", func(f *facts) string { return f.Session.ACR }),
-	list("session.amr", "the authentication methods that it stated", canon.MaxChain, canon.MaxName, func(in *inputs) []string { return in.facts.Session.AMR }),
+	name("session.acr", "the authentication context stated by the credential, or by a signal since; empty where none was", func(f *facts) string { return f.Session.ACR }),
+	list("session.amr", "the authentication methods stated with it", canon.MaxChain, canon.MaxName, func(in *inputs) []string { return in.facts.Session.AMR }),
+	data("session.attributes", "its attributes, set by signals", func(f *facts) map[string]any { return f.Attributes.Session }),
 
-	name("risk.level", "low, medium, high, or unknown", func(f *facts) string {
+	name("risk.level", "the highest that signals have set on session, subject, actor or client: low, medium or high; unknown where none is set", func(f *facts) string {
 		if f.Risk == "" {
 			return "unknown"
 		}
 		return f.Risk
 	}),
-	{"env", dynMap, "facts set by configuration and signals", maxDynItems, 0, func(in *inputs) ref.Val { return dynamic(envOf(in.facts)) }},
+	data("env", "facts set by configuration and signals", func(f *facts) map[string]any { return f.Env }),
 }
 
 const resourceVariable = "resource"
@@ -137,13 +148,6 @@ func ofParent(n, doc string, get func(*tokenboundary.ParentFacts) ref.Val) varia
 func as(t *cel.Type, most, elem int, v variable) variable {
 	v.typ, v.most, v.elem = t, most, elem
 	return v
-}
-
-func envOf(f *facts) map[string]any {
-	if f.Env == nil {
-		return map[string]any{}
-	}
-	return f.Env
 }
 
 // slotOf finds a variable's place in the table.

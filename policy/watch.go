@@ -27,8 +27,9 @@ type WatchOptions struct {
 	Interval time.Duration // between two looks; zero or less: DefaultInterval
 	Clock    clock.Clock   // nil: the system's clock
 	Logger   *slog.Logger  // nil: nothing is logged
-	// OnChange, if set, is called after a changed directory was loaded: with the version now in force and nil, or with
-	// the version that stays in force and the reason why the new set was refused. Calls do not overlap.
+	// OnChange, if set, is called after the directory was loaded again, because it changed or by Reload: with the version
+	// now in force and nil, or with the version that stays in force and the reason why the new set was refused. Calls do
+	// not overlap, and nothing else is loaded during one: it must not call Reload, and leaves to others what takes long.
 	OnChange func(version string, err error)
 }
 
@@ -47,7 +48,10 @@ type Watched struct {
 	seen   uint64     // the look of the directory at the last poll
 }
 
-var _ tokenboundary.Policy = (*Watched)(nil)
+var _ interface {
+	tokenboundary.Policy
+	Version() string
+} = (*Watched)(nil)
 
 // Watch loads the policy set in dir and keeps looking for changes until the context ends; the set that is then in
 // force stays. The first set has to load.
@@ -90,12 +94,13 @@ func Watch(ctx context.Context, dir string, opts WatchOptions) (*Watched, error)
 	return w, nil
 }
 
-// Evaluate implements tokenboundary.Policy with the set in force.
+// Evaluate implements tokenboundary.Policy with the set in force. The whole verdict is of the set whose version it names.
 func (w *Watched) Evaluate(ctx context.Context, facts tokenboundary.Facts) (tokenboundary.Verdict, error) {
 	return w.set.Load().Evaluate(ctx, facts)
 }
 
-// Version returns the version of the set in force.
+// Version returns the version of the set in force: what an Evaluate that began now would name in its verdict. A later
+// one may name another.
 func (w *Watched) Version() string { return w.set.Load().Version() }
 
 // Err says why the directory's present content was refused; nil while it is what is in force.
@@ -106,7 +111,7 @@ func (w *Watched) Err() error {
 	return nil
 }
 
-// Reload loads the directory now. An error means that the last good set stays in force.
+// Reload loads the directory now, whether it has changed or not. An error means that the last good set stays in force.
 func (w *Watched) Reload(ctx context.Context) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -6,8 +6,10 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -63,6 +65,18 @@ func (w *watched) next(t *testing.T) change {
 	}
 	require.Fail(t, "no change was noticed")
 	return change{}
+}
+
+// told returns the change that was reported before now.
+func (w *watched) told(t *testing.T) change {
+	t.Helper()
+	select {
+	case c := <-w.changes:
+		return c
+	default:
+		require.Fail(t, "no change was reported")
+		return change{}
+	}
 }
 
 func (w *watched) effect(t *testing.T) tokenboundary.Effect {
@@ -141,18 +155,75 @@ func TestAChangeIsLoadedOnlyWhenTheDirectoryHasSettled(t *testing.T) {
 
 func TestReload(t *testing.T) {
 	w := watch(t, permits)
+	first := w.Version()
 	w.write(t, "crm.yaml", forbids)
 	require.NoError(t, w.Reload(t.Context()))
 	require.Equal(t, tokenboundary.Deny, w.effect(t))
+	second := w.Version()
+	require.NotEqual(t, first, second)
+	require.Equal(t, change{version: second}, w.told(t), "before Reload returns")
 
 	w.write(t, "crm.yaml", "no: policy\n")
 	require.ErrorContains(t, w.Reload(t.Context()), `unknown key "no"`)
 	require.ErrorContains(t, w.Err(), `unknown key "no"`)
 	require.Equal(t, tokenboundary.Deny, w.effect(t))
+	require.Equal(t, change{version: second, err: w.Err()}, w.told(t))
 
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	require.ErrorIs(t, w.Reload(ctx), context.Canceled)
+	require.Empty(t, w.changes)
+
+	w.write(t, "crm.yaml", permits)
+	require.NoError(t, w.Reload(t.Context()))
+	require.Equal(t, change{version: first}, w.told(t))
+	require.NoError(t, w.Err())
+	w.poll()
+	w.poll()
+	require.Empty(t, w.changes, "what Reload has loaded is not loaded again")
+	require.NoError(t, w.Reload(t.Context()))
+	require.Equal(t, change{version: first}, w.told(t), "Reload loads what has not changed, too")
+}
+
+// What is told of a change is in force when it is told, and whoever is told is told of one change at a time.
+func TestCallsOfOnChangeDoNotOverlap(t *testing.T) {
+	var w *Watched
+	var within, calls atomic.Int32
+	var overlaps, early atomic.Bool
+	dir := t.TempDir()
+	write := func(text string) {
+		require.NoError(t, os.WriteFile(filepath.Join(dir, "crm.yaml"), []byte(text), 0o644))
+	}
+	write(permits)
+	w, err := Watch(t.Context(), dir, WatchOptions{Clock: clock.NewMock(), OnChange: func(version string, _ error) {
+		if within.Add(1) > 1 {
+			overlaps.Store(true)
+		}
+		calls.Add(1)
+		v, err := w.Evaluate(context.Background(), request())
+		if err != nil || v.Version != version || w.Version() != version {
+			early.Store(true)
+		}
+		runtime.Gosched()
+		within.Add(-1)
+	}})
+	require.NoError(t, err)
+	write(forbids)
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			for range 10 {
+				if err := w.Reload(context.Background()); err != nil {
+					t.Errorf("reload: %v", err)
+				}
+				w.poll()
+			}
+		})
+	}
+	wg.Wait()
+	require.GreaterOrEqual(t, calls.Load(), int32(40))
+	require.False(t, overlaps.Load())
+	require.False(t, early.Load(), "told of a set that is not in force")
 }
 
 func TestTheFirstSetHasToLoad(t *testing.T) {

@@ -1,0 +1,100 @@
+package tokenboundary
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/tokenboundary/tokenboundary/internal/canon"
+	"github.com/tokenboundary/tokenboundary/internal/state"
+	"github.com/tokenboundary/tokenboundary/lineage"
+	"github.com/tokenboundary/tokenboundary/store"
+)
+
+// waitHead is the value of a deferred request's head; its state is one of package state.
+type waitHead struct {
+	Digest []byte     `json:"digest"` // of the secret
+	Pace   state.Pace `json:"pace"`
+	// Of a decision: by which operator, for whom it stands, and when.
+	By     string    `json:"by,omitempty"`
+	Person string    `json:"person,omitempty"`
+	At     time.Time `json:"at,omitzero"`
+}
+
+func waitKey(id lineage.ID) string { return canon.Key("approval", id.String()) }
+
+// deferred is a deferred request that is being polled for.
+type deferred struct {
+	entry store.Entry
+	head  store.Head
+	wait  waitHead
+}
+
+// waitsFor reports whether the obligation is one that the request was deferred for.
+func (d *deferred) waitsFor(o lineage.Obligation) bool {
+	return slices.ContainsFunc(d.entry.Record.Body.Deferred.Wants, func(w lineage.Obligation) bool {
+		return joinable(w, o)
+	})
+}
+
+// release returns the write by which the request is answered, once.
+func (d *deferred) release(g *Governor) store.Swap {
+	to, _ := state.Wait(d.head.State, state.Release) // poll lets nothing else come here
+	return d.becomes(g, to, d.head.Value)
+}
+
+// becomes returns the write of the request's next state.
+func (d *deferred) becomes(g *Governor, to string, value []byte) store.Swap {
+	return store.Swap{
+		Key: d.head.Key, Version: d.head.Version, State: to, Value: value,
+		Expires: d.entry.Record.ExpiresAt.Add(2 * g.cfg.Lifetimes.ClockLeeway),
+	}
+}
+
+// deferredOf returns the deferred request of a code. ErrNotMine is no code of ours.
+func (g *Governor) deferredOf(ctx context.Context, code string) (*deferred, error) {
+	encoded, ours := strings.CutPrefix(code, deferralPrefix)
+	if !ours || len(encoded) != base64.RawURLEncoding.EncodedLen(deferralSize) {
+		return nil, ErrNotMine
+	}
+	raw, err := base64.RawURLEncoding.Strict().DecodeString(encoded)
+	if err != nil {
+		return nil, ErrNotMine
+	}
+	d, err := g.waiting(ctx, lineage.ID(raw[:32]))
+	if err != nil {
+		return nil, err
+	}
+	digest := sha256.Sum256(raw[32:])
+	if subtle.ConstantTimeCompare(digest[:], d.wait.Digest) != 1 {
+		return nil, ErrNotMine
+	}
+	return d, nil
+}
+
+// waiting returns a deferred request by the id of its record. One whose head is gone has lapsed long ago.
+func (g *Governor) waiting(ctx context.Context, id lineage.ID) (*deferred, error) {
+	heads, err := g.cfg.Store.Heads(ctx, g.cfg.Issuer, []string{waitKey(id)})
+	if err != nil {
+		return nil, unavailable("store", err)
+	}
+	e, err := g.entry(ctx, id)
+	switch {
+	case err != nil:
+		return nil, err
+	case e.Record.Kind != lineage.KindApproval || e.Record.Body == nil || heads[0].Version == 0:
+		return nil, fmt.Errorf("%w: deferred request", ErrNotFound)
+	}
+	d := &deferred{entry: e, head: heads[0]}
+	if json.Unmarshal(d.head.Value, &d.wait) != nil {
+		return nil, unavailable("deferral", errors.New("its head cannot be read"))
+	}
+	return d, nil
+}

@@ -1,0 +1,138 @@
+package tokenboundary
+
+import (
+	"context"
+	"errors"
+
+	"github.com/tokenboundary/tokenboundary/internal/state"
+	"github.com/tokenboundary/tokenboundary/lineage"
+	"github.com/tokenboundary/tokenboundary/store"
+)
+
+// versioned is what a Policy may also be: one that says which version of it is in force.
+type versioned interface{ Version() string }
+
+// decidedByAnotherSet returns what tells records that another policy set decided from those of the one in force. Of a
+// policy that does not say its version, all may be.
+func (g *Governor) decidedByAnotherSet() func(lineage.Record) bool {
+	v, ok := g.cfg.Policy.(versioned)
+	if !ok {
+		return func(lineage.Record) bool { return true }
+	}
+	version := v.Version()
+	return func(r lineage.Record) bool { return r.Policy != version }
+}
+
+// reconsider decides anew what lives, carries the selector and was decided on what no longer holds, and revokes what
+// would not be issued now.
+func (g *Governor) reconsider(
+	ctx context.Context, by Client, sel lineage.Selector, what string, outdated func(lineage.Record) bool,
+) (Outcome, error) {
+	var out Outcome
+	keep := func(r lineage.Record) bool { return r.Kind != lineage.KindApproval && outdated(r) }
+	err := g.scan(ctx, sel, lineage.ID{}, keep, func(batch []store.Entry) error {
+		var doomed []*hop
+		var why []*refusal
+		for _, e := range batch {
+			if s := stateOf(e, g.latest()); s != lineage.Active && s != lineage.Suspended {
+				continue
+			}
+			h, err := g.redecide(ctx, e)
+			var no *refusal
+			switch {
+			case err == nil:
+				out.Kept++
+			case errors.As(err, &no):
+				doomed, why = append(doomed, h), append(why, no)
+			default:
+				return err
+			}
+			out.Examined++
+		}
+		n, err := g.revokeAll(ctx, by, what, doomed, why)
+		out.Revoked += n
+		return err
+	})
+	switch {
+	case err == nil:
+		out.Complete = true
+	case ctx.Err() != nil:
+		err = nil
+	}
+	return out, err
+}
+
+// revokeAll revokes what would not be issued now, each with the record of the refusal, all in one commit.
+func (g *Governor) revokeAll(ctx context.Context, by Client, what string, doomed []*hop, why []*refusal) (int, error) {
+	if len(doomed) == 0 {
+		return 0, nil
+	}
+	txs := make([]store.Tx, len(doomed))
+	for i, h := range doomed {
+		var err error
+		if txs[i], err = h.withdrawal(by, what, why[i]); err != nil {
+			return 0, err
+		}
+	}
+	n := 0
+	var failed error
+	for i, err := range g.cfg.Store.Commit(ctx, txs) {
+		switch {
+		case err == nil:
+			n++
+		case errors.Is(err, store.ErrConflict): // a task that was suspended, resumed or ended meanwhile
+			err = g.endTask(ctx, by, what, doomed[i].parent.Record.ID())
+			if err == nil {
+				n++
+			}
+		}
+		if err != nil {
+			failed = unavailable("commit", err)
+		}
+	}
+	g.signal.wake()
+	return n, failed
+}
+
+// withdrawal returns the write that revokes what the hop decided anew, with its record.
+func (h *hop) withdrawal(by Client, what string, no *refusal) (store.Tx, error) {
+	e := *h.parent
+	tx := h.g.tx(h.now)
+	reasons := append(refused(h.ruling.reasons), lineage.Reason{Why: clip(what + ": " + no.why)})
+	if r, err := h.sealDenial(no, Decision{Reasons: reasons}); err == nil {
+		tx.Records = []lineage.Record{r}
+	}
+	if e.Record.Kind == lineage.KindTask {
+		if err := ending(&tx, e, state.Revoke, by); err != nil {
+			return tx, unavailable("task", err)
+		}
+	} else {
+		tx.Revocations = []lineage.Revocation{{
+			Selector: lineage.Selector{Kind: lineage.SelectToken, Value: e.Record.ID().String()}, At: tx.Time, By: by.ID,
+		}}
+	}
+	tx.Revocations[0].Reason = clip(what + ": " + no.why)
+	return tx, nil
+}
+
+// endTask revokes a task that changed while it was being decided anew. One that has ended stays as it is.
+func (g *Governor) endTask(ctx context.Context, by Client, why string, id lineage.ID) error {
+	for range attempts {
+		e, err := g.entry(ctx, id)
+		if err != nil {
+			return err
+		}
+		if s := taskOf(e, g.latest()).State; s != TaskActive && s != TaskSuspended {
+			return nil
+		}
+		tx := g.tx(g.now())
+		if err := ending(&tx, e, state.Revoke, by); err != nil {
+			return err
+		}
+		tx.Revocations[0].Reason = clip(why)
+		if err := g.commit(ctx, tx); !errors.Is(err, store.ErrConflict) {
+			return err
+		}
+	}
+	return errStale
+}

@@ -1,0 +1,95 @@
+package tokenboundary
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"time"
+
+	"github.com/tokenboundary/tokenboundary/internal/canon"
+	"github.com/tokenboundary/tokenboundary/store"
+)
+
+// setFact writes what the signal says into the head with the key and returns its version. A signal that is known already
+// writes nothing.
+func (g *Governor) setFact(ctx context.Context, by Client, key string, s Signal) (uint64, error) {
+	for range attempts {
+		heads, err := g.cfg.Store.Heads(ctx, g.cfg.Issuer, []string{key})
+		if err != nil {
+			return 0, unavailable("store", err)
+		}
+		head := heads[0]
+		if key == envKey && head.Version == 0 {
+			if head, err = g.firstFacts(ctx); errors.Is(err, errStale) {
+				continue
+			} else if err != nil {
+				return 0, err
+			}
+		}
+		value, err := s.apply(head.Value, g.now())
+		if err != nil {
+			return 0, err
+		}
+		tx, version := g.tx(g.now()), head.Version
+		if !bytes.Equal(value, head.Value) {
+			version++
+			tx.Swaps = []store.Swap{{Key: key, Version: head.Version, State: "set", Value: value}}
+		}
+		if err := g.change(ctx, by, tx); !errors.Is(err, ErrConflict) {
+			return version, err
+		}
+	}
+	return 0, fmt.Errorf("%w: the facts keep changing", ErrConflict)
+}
+
+// apply returns the value of a head of facts after the signal.
+func (s Signal) apply(value []byte, now time.Time) ([]byte, error) {
+	var old partyFacts
+	var next any
+	if s.Env != nil {
+		env := map[string]any{}
+		if len(value) > 0 && json.Unmarshal(value, &env) != nil {
+			return nil, unavailable("facts", errors.New("they cannot be read"))
+		}
+		next = merged(env, s.Env)
+	} else {
+		if len(value) > 0 && json.Unmarshal(value, &old) != nil {
+			return nil, unavailable("facts", errors.New("they cannot be read"))
+		}
+		if s.Risk != "" {
+			old.Risk = s.Risk
+		}
+		if a := s.Assurance; a != nil && (old.Assurance == nil || !old.Assurance.same(*a)) {
+			old.Assurance, old.Assured = a, now
+		}
+		old.Attributes = merged(old.Attributes, s.Attributes)
+		next = old
+	}
+	out, err := json.Marshal(next)
+	if err != nil || len(out) > canon.MaxDetails {
+		return nil, fmt.Errorf("%w: signal: not plain data, or too much", ErrInvalid)
+	}
+	if _, err := canon.JSON(out); err != nil {
+		return nil, fmt.Errorf("%w: signal: %w", ErrInvalid, err)
+	}
+	return out, nil
+}
+
+// merged returns the facts after the changes, of which a nil value removes one.
+func merged(facts, changes map[string]any) map[string]any {
+	out := maps.Clone(facts)
+	if out == nil && changes != nil {
+		out = map[string]any{}
+	}
+	for name, v := range changes {
+		if v == nil {
+			delete(out, name)
+		} else {
+			out[name] = v
+		}
+	}
+	return out
+}

@@ -1,0 +1,124 @@
+package tokenboundary_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	tb "github.com/tokenboundary/tokenboundary"
+	"github.com/tokenboundary/tokenboundary/lineage"
+)
+
+// versions is a policy that says which version of it is in force.
+type versions struct {
+	w  *world
+	in string
+}
+
+func (p *versions) Version() string { return p.in }
+
+func (p *versions) Evaluate(_ context.Context, f tb.Facts) (tb.Verdict, error) {
+	version := p.in // before the test changes it
+	v := p.w.policy(f)
+	v.Version = version
+	return v, nil
+}
+
+// versioned gives a world a policy that says its version, if it does.
+func (w *world) versioned(says bool) *versions {
+	w.Helper()
+	p := &versions{w, "v1"}
+	cfg := w.cfg
+	cfg.Store, cfg.Policy = w.store, p
+	if !says {
+		cfg.Policy = tb.PolicyFunc(p.Evaluate)
+	}
+	g, err := tb.New(cfg)
+	require.NoError(w, err)
+	w.Governor = g
+	return p
+}
+
+func TestAReloadDecidesAnewWhatAnotherSetDecided(t *testing.T) {
+	for _, says := range []bool{true, false} {
+		w := newWorld(t, minting)
+		p := w.versioned(says)
+		writing, reading := w.issued(w.exchange("orchestrator", w.human("alice"), crm, "write")), w.issued(w.exchange("tool", w.human("bob"), mail, "read"))
+		p.in = "v2"
+		fresh := w.issued(w.exchange("tool", w.human("carol"), crm, "read"))
+		w.policy = wary
+		want := tb.Outcome{Examined: 2, Kept: 1, Revoked: 1, Complete: true}
+		if !says { // then any may be of another set
+			want.Examined, want.Kept = 3, 2
+		}
+		require.Equal(t, want, w.signal(tb.Signal{Reloaded: true}))
+		require.Equal(t, lineage.Revoked, w.state(writing.ID))
+		require.Equal(t, lineage.Active, w.state(reading.ID))
+		require.Equal(t, lineage.Active, w.state(fresh.ID))
+		require.Contains(t, w.feed(ops)[0].Reason, "another policy set is in force: no rule allows")
+		p.in = "v1"
+		if says {
+			require.Equal(t, tb.Outcome{Examined: 1, Kept: 1, Complete: true}, w.signal(tb.Signal{Reloaded: true}))
+		}
+	}
+}
+
+// TestAReloadReachesTheDecisionsUnderWay: what the set before decides is not recorded behind the signal's back.
+func TestAReloadReachesTheDecisionsUnderWay(t *testing.T) {
+	w := newWorld(t, minting)
+	p := w.versioned(true)
+	asked, let, done := make(chan struct{}), make(chan struct{}), make(chan tb.Token)
+	w.policy = func(f tb.Facts) tb.Verdict {
+		close(asked)
+		<-let
+		return grantAll(f)
+	}
+	req := w.exchange("orchestrator", w.human("alice"), crm, "write")
+	go func() {
+		tok, err := w.Issue(w.ctx, req)
+		if err != nil {
+			t.Error(err)
+		}
+		done <- tok
+	}()
+	<-asked
+	w.policy, p.in = wary, "v2"
+	short, cancel := context.WithCancel(w.ctx)
+	cancel()
+	out, err := w.Signal(short, ops, tb.Signal{Reloaded: true})
+	require.False(t, out.Complete && err == nil, "it is not over while one is under way")
+
+	outcome := make(chan tb.Outcome)
+	go func() {
+		out, err := w.Signal(w.ctx, ops, tb.Signal{Reloaded: true})
+		if err != nil {
+			t.Error(err)
+		}
+		outcome <- out
+	}()
+	close(let)
+	tok := <-done
+	require.Equal(t, tb.Outcome{Examined: 1, Revoked: 1, Complete: true}, <-outcome)
+	require.Equal(t, lineage.Revoked, w.state(tok.ID))
+}
+
+// TestAHostCannotRecordWhatAReloadHasOvertaken: a decision that waits for Record is under way as well.
+func TestAHostCannotRecordWhatAReloadHasOvertaken(t *testing.T) {
+	for _, reload := range []bool{false, true} {
+		w := newWorld(t)
+		p := w.versioned(true)
+		d := w.decided(w.exchange("orchestrator", w.human("alice"), crm, "write"))
+		if !reload {
+			require.NoError(t, w.Record(w.ctx, d, tb.HostToken{Handle: "a"}))
+			continue
+		}
+		p.in, w.policy = "v2", wary
+		w.signal(tb.Signal{Reloaded: true})
+		w.clock.Add(time.Second)
+		err := w.Record(w.ctx, d, tb.HostToken{Handle: "a"})
+		require.ErrorIs(t, err, tb.ErrConflict)
+		w.refused(w.exchange("orchestrator", w.human("alice"), crm, "write"), tb.CodeInvalidScope, "no rule allows")
+	}
+}

@@ -1,0 +1,157 @@
+package tokenboundary
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/tokenboundary/tokenboundary/internal/state"
+	"github.com/tokenboundary/tokenboundary/lineage"
+	"github.com/tokenboundary/tokenboundary/store"
+)
+
+// SetTask changes the state of a task, in one write: TaskCompleted and TaskRevoked end it, and everything derived from it
+// is dead on return; TaskSuspended makes all of that inactive and lets nothing be derived; TaskActive resumes it, after
+// what it may do was decided anew: a *DeniedError where it would not be granted now, and it stays suspended.
+//
+// A task that is in the state already is returned as it is, and ending one that has ended changes nothing. Any other
+// change of one that has ended is ErrConflict, as is resuming one below something that is not active. By must be the
+// client that started it, or an operator; what an operator has suspended, only an operator resumes (ErrForbidden).
+func (g *Governor) SetTask(ctx context.Context, by Client, id lineage.ID, to TaskState) (Task, error) {
+	if !by.Kind.mayGet() && !by.is(KindOperator) || by.ID == "" {
+		return Task{}, ErrForbidden
+	}
+	event, known := taskEvents[to]
+	if !known {
+		return Task{}, fmt.Errorf("%w: task state", ErrInvalid)
+	}
+	for range attempts {
+		t, err := g.setTask(ctx, by, id, to, event)
+		if !errors.Is(err, errStale) {
+			return t, g.answer(ctx, by, err)
+		}
+	}
+	return Task{}, fmt.Errorf("%w: the task keeps changing", ErrConflict)
+}
+
+var taskEvents = map[TaskState]string{
+	TaskCompleted: state.Complete, TaskRevoked: state.Revoke, TaskSuspended: state.Suspend, TaskActive: state.Resume,
+}
+
+// setTask tries one change. It is errStale if the task has changed since it was read.
+func (g *Governor) setTask(ctx context.Context, by Client, id lineage.ID, to TaskState, event string) (Task, error) {
+	tx := g.tx(g.now())
+	e, err := g.taskEntry(ctx, by, id)
+	if err != nil {
+		return Task{}, err
+	}
+	t := taskOf(e, g.latest())
+	over := t.State != TaskActive && t.State != TaskSuspended
+	switch ends := event == state.Complete || event == state.Revoke; {
+	case over && !ends:
+		return Task{}, fmt.Errorf("%w: the task is %s", ErrConflict, t.State)
+	case to == TaskActive && t.State == TaskSuspended && headOf(e, taskKey(id)).State == string(to):
+		return Task{}, fmt.Errorf("%w: the task above it is suspended", ErrConflict)
+	case to == TaskSuspended && headOf(e, taskKey(id)).State == string(to) && by.is(KindOperator):
+		err = holding(&tx, e)
+	case over, headOf(e, taskKey(id)).State == string(to): // nothing but the evidence changes
+		return t, g.change(ctx, by, tx)
+	case ends:
+		err = ending(&tx, e, event, by)
+	case event == state.Suspend:
+		err = turning(&tx, e, event, by, lineage.Suspend)
+	default:
+		err = g.resume(ctx, by, e, &tx)
+	}
+	if err != nil {
+		return Task{}, err
+	}
+	switch err := g.change(ctx, by, tx); {
+	case errors.Is(err, ErrConflict):
+		return Task{}, errStale
+	case err != nil:
+		return Task{}, err
+	}
+	t.State = to
+	return t, nil
+}
+
+// resume adds to tx what resumes a task. What the task may do is decided anew first, and everything above it must be
+// active; the commit is conditional on both.
+func (g *Governor) resume(ctx context.Context, by Client, e store.Entry, tx *store.Tx) error {
+	key := taskKey(e.Record.ID())
+	var head taskHead
+	if err := json.Unmarshal(headOf(e, key).Value, &head); err != nil {
+		return unavailable("task", errors.New("its head cannot be read"))
+	}
+	if head.Held && !by.is(KindOperator) {
+		return ErrForbidden
+	}
+	for _, above := range active(e.Record) {
+		if above.Key == key {
+			continue
+		}
+		if headOf(e, above.Key).State != above.State {
+			return fmt.Errorf("%w: the task above it is not active", ErrConflict)
+		}
+		tx.Requires = append(tx.Requires, above)
+	}
+	h, err := g.redecide(ctx, e)
+	var no *refusal
+	if errors.As(err, &no) {
+		if h.client.proof = by.proof; by.proof != nil {
+			h.proofs = []*proof{by.proof}
+		}
+		d, err := h.deny(ctx, no)
+		if err != nil {
+			return err
+		}
+		return &DeniedError{d}
+	}
+	if err != nil {
+		return err
+	}
+	tx.Requires = append(tx.Requires, h.facts.unchanged()...)
+	tx.Unrevoked = []store.Unrevoked{{Selectors: e.Record.Selectors(), Since: e.Record.Since}}
+	return turning(tx, e, state.Resume, by, lineage.Resume)
+}
+
+// holding adds to tx what lets only an operator resume a task that is suspended already.
+func holding(tx *store.Tx, e store.Entry) error {
+	head := headOf(e, taskKey(e.Record.ID()))
+	value, err := json.Marshal(taskHead{e.Record.Body.Task.Budget, true})
+	if err != nil {
+		return unavailable("task", err)
+	}
+	tx.Swaps = []store.Swap{{Key: head.Key, Version: head.Version, State: head.State, Value: value}}
+	return nil
+}
+
+// turning adds to tx what suspends or resumes a task: its new state, and the entry in the feed.
+func turning(tx *store.Tx, e store.Entry, event string, by Client, action lineage.Action) error {
+	if err := ending(tx, e, event, by); err != nil {
+		return err
+	}
+	value, err := json.Marshal(taskHead{e.Record.Body.Task.Budget, action == lineage.Suspend && by.is(KindOperator)})
+	if err != nil {
+		return unavailable("task", err)
+	}
+	tx.Swaps[0].Value, tx.Revocations[0].Action, tx.Revocations[0].Reason = value, action, ""
+	return nil
+}
+
+// ending adds to tx what ends a task: its new state, and the revocation that kills all it made.
+func ending(tx *store.Tx, e store.Entry, event string, by Client) error {
+	id := e.Record.ID()
+	head := headOf(e, taskKey(id))
+	to, ok := state.Task(head.State, event)
+	if !ok {
+		return fmt.Errorf("%w: the task is %s", ErrConflict, head.State)
+	}
+	tx.Swaps = []store.Swap{{Key: head.Key, Version: head.Version, State: to, Value: head.Value}}
+	tx.Revocations = []lineage.Revocation{{
+		Selector: lineage.Selector{Kind: lineage.SelectTask, Value: id.String()}, At: tx.Time, By: by.ID, Reason: to,
+	}}
+	return nil
+}

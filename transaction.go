@@ -1,0 +1,128 @@
+package tokenboundary
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/tokenboundary/tokenboundary/internal/canon"
+	"github.com/tokenboundary/tokenboundary/lineage"
+	"github.com/tokenboundary/tokenboundary/store"
+)
+
+// taskHead is the value of a task's head. The head's key is the task's selector, its count the derivations so far.
+type taskHead struct {
+	Budget uint64 `json:"budget"`
+	// Held says that an operator has suspended the task: only an operator resumes it.
+	Held bool `json:"held,omitempty"`
+}
+
+func taskKey(id lineage.ID) string {
+	return lineage.Selector{Kind: lineage.SelectTask, Value: id.String()}.String()
+}
+
+// taskKeys returns the keys of the heads of all tasks that r belongs to, itself included.
+func taskKeys(r lineage.Record) (keys []string) {
+	for _, s := range r.Selectors() {
+		if s.Kind == lineage.SelectTask {
+			keys = append(keys, s.String())
+		}
+	}
+	return keys
+}
+
+func handleKey(handle string) string { return canon.Key("handle", handle) }
+
+// conditions returns what must not be revoked: the selectors of each new record and of what it is made from, each as of
+// its own evidence.
+func (h *hop) conditions() []store.Unrevoked {
+	out := h.evidence
+	for _, r := range h.records {
+		out = append(out, store.Unrevoked{Selectors: r.Selectors(), Since: r.Since})
+	}
+	for _, e := range h.sources() {
+		out = append(out, store.Unrevoked{Selectors: e.Record.Selectors(), Since: e.Record.Since})
+	}
+	return out
+}
+
+// spends returns the writes by which what is good for one use is used: single-use evidence, and a deferred request's
+// release.
+func (h *hop) spends() []store.Swap {
+	var out []store.Swap
+	for _, p := range h.proofs {
+		out = append(out, h.g.spend(p))
+	}
+	if h.deferred != nil {
+		out = append(out, h.deferred.release(h.g))
+	}
+	return out
+}
+
+// sources returns the entries of ours that the result is made from.
+func (h *hop) sources() (out []*store.Entry) {
+	for _, e := range []*store.Entry{h.parent, h.escort} {
+		if e != nil {
+			out = append(out, e)
+		}
+	}
+	if h.deferred != nil {
+		out = append(out, &h.deferred.entry)
+	}
+	return out
+}
+
+// tx returns an empty transaction of this issuer at now.
+func (g *Governor) tx(now time.Time) store.Tx {
+	return store.Tx{Issuer: g.cfg.Issuer, Time: now, Leeway: g.cfg.Lifetimes.ClockLeeway}
+}
+
+// transaction returns the one write that records the hop, with every condition it rests on.
+func (h *hop) transaction() (store.Tx, error) {
+	tx := h.g.tx(h.now)
+	tx.Records, tx.Unrevoked = h.records, h.conditions()
+	tx.Requires = h.facts.unchanged()
+	tx.Swaps = h.spends()
+	for _, e := range h.sources() {
+		tx.Requires = append(tx.Requires, active(e.Record)...)
+	}
+	if h.parent != nil && h.req.Grant != Refresh { // which is no derivation
+		if err := derives(&tx, *h.parent); err != nil {
+			return tx, err
+		}
+	}
+	if err := h.rotate(&tx); err != nil {
+		return tx, err
+	}
+	if h.task == nil {
+		return tx, nil
+	}
+	task := h.records[0]
+	value, err := json.Marshal(taskHead{Budget: task.Body.Task.Budget})
+	if err != nil {
+		return tx, fmt.Errorf("task head: %w", err)
+	}
+	tx.Swaps = append(tx.Swaps, store.Swap{Key: taskKey(task.ID()), State: string(TaskActive), Value: value})
+	return tx, nil
+}
+
+// active returns the conditions under which every task above a record, itself included, is exactly active.
+func active(r lineage.Record) (out []store.Require) {
+	for _, key := range taskKeys(r) {
+		out = append(out, store.Require{Key: key, State: string(TaskActive), AnyVersion: true})
+	}
+	return out
+}
+
+// derives adds to tx what deriving from e takes: every task above has a derivation left.
+func derives(tx *store.Tx, e store.Entry) error {
+	for _, key := range taskKeys(e.Record) {
+		var v taskHead
+		if err := json.Unmarshal(headOf(e, key).Value, &v); err != nil {
+			return unavailable("task", errors.New("its head cannot be read"))
+		}
+		tx.Adds = append(tx.Adds, store.Add{Key: key, N: 1, Max: v.Budget})
+	}
+	return nil
+}
