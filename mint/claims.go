@@ -76,6 +76,8 @@ func checkClaims(c tokenboundary.Claims) error {
 		{"task", c.Task == nil || isID(c.Task.ID) && canon.Name(c.Task.Purpose) == nil},
 		{"authorization_details", areObjects(c.Details)},
 		{"auth_time", c.AuthTime >= 0},
+		{"cnf", c.Confirm == nil || isThumbprint(c.Confirm.Thumbprint)},
+		{"recheck", c.Recheck >= 0},
 	} {
 		if !f.ok {
 			return errors.New("missing or impossible: " + f.name)

@@ -63,6 +63,11 @@ func FuzzClaims(f *testing.F) {
 	f.Add([]byte(`{}`))
 	f.Add([]byte(`{"iss":"x","sub":null,"aud":[],"exp":1e3}`))
 	f.Add([]byte(`{"act":{"act":{"act":{}}}}`))
+	bound, err := encodeClaims(boundClaims("k"))
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(bound)
 	f.Fuzz(func(t *testing.T, payload []byte) {
 		c, err := decodeClaims(payload)
 		if err != nil {

@@ -86,6 +86,10 @@ func newSource(cfg VerifierConfig, clk clock.Clock) (jose.Source, error) {
 // Verify returns the claims of a token that the issuer signed for this audience and that is valid now. Any other token
 // is ErrToken, and where that is the reason ErrSignature, ErrExpired or ErrAudience. If the issuer's keys cannot be
 // had, the error is tokenboundary.ErrUnavailable.
+//
+// Two claims are for the caller to act on. Where Confirm is set, the token is good only beside a proof of that key for
+// this request, and never as a bearer token (RFC 9449, section 7.1). Recheck is for how many seconds it may be relied on
+// until the issuer has to be asked again whether it is active.
 func (v *Verifier) Verify(ctx context.Context, raw string) (tokenboundary.Claims, error) {
 	claims, err := v.verify(ctx, raw)
 	if err != nil {

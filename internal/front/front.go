@@ -18,8 +18,8 @@ import (
 	"github.com/tokenboundary/tokenboundary/internal/canon"
 )
 
-// Token is one canonical compact JWS that passed the front; nothing about it is verified yet. Only Parse makes one.
-// It must not be modified.
+// Token is one canonical compact JWS that passed the front; nothing about it is verified yet. Only Parse and ParseProof
+// make one. It must not be modified.
 type Token struct {
 	// Alg and Kid are the header members as written; Kid is empty if absent.
 	Alg, Kid string
@@ -54,7 +54,12 @@ func Algorithms() []string { return slices.Clone(algorithms) }
 // (RFC 8725, sections 2.4 to 2.10), an algorithm that is not an asymmetric signature, and a payload that is not one
 // unambiguous JSON object. Its errors name the rule and never contain any of the token.
 func Parse(raw string) (Token, error) {
-	if len(raw) > canon.MaxToken {
+	return parse(raw, canon.MaxToken, (*Token).readHeader)
+}
+
+// parse is the check of a token up to a size, whose header is read by a function of its kind.
+func parse(raw string, limit int, readHeader func(*Token, []byte) error) (Token, error) {
+	if len(raw) > limit {
 		return Token{}, fmt.Errorf("%w: too long", errToken)
 	}
 	head, payload, signature, err := split(raw)
@@ -66,7 +71,7 @@ func Parse(raw string) (Token, error) {
 	if err != nil {
 		return Token{}, err
 	}
-	if err := t.readHeader(header); err != nil {
+	if err := readHeader(&t, header); err != nil {
 		return Token{}, err
 	}
 	if t.Payload, err = segment(payload); err != nil {

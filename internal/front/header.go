@@ -17,6 +17,10 @@ func (t *Token) readHeader(raw []byte) error {
 	if err != nil {
 		return fmt.Errorf("%w: header: %w", errToken, err)
 	}
+	return t.readMembers(members)
+}
+
+func (t *Token) readMembers(members map[string]json.RawMessage) (err error) {
 	for name, value := range members {
 		s, err := headerString(value)
 		if err != nil {
