@@ -19,8 +19,8 @@ type Config struct {
 	// JWKS returns the JSON of the public keys that tokens are signed with. Nil: there is no /jwks.json.
 	JWKS func(ctx context.Context) ([]byte, error)
 	// Metadata adds members to the metadata document, or replaces those that depend on what is configured: the
-	// authentication methods and algorithms, the types of authorization_details. It must not name the issuer or one of
-	// the endpoints.
+	// authentication methods and algorithms, those of proofs of possession (dpop_signing_alg_values_supported), the types
+	// of authorization_details. It must not name the issuer, one of the endpoints, or what is served in any case.
 	Metadata map[string]any
 	// Policies returns the version of the policy set in force and, while a newer one is refused, why. Everybody who
 	// reaches /healthz sees the text of that error. Nil: /healthz says nothing of policies.
@@ -36,6 +36,7 @@ type Handler struct {
 	g        *tokenboundary.Governor
 	cfg      Config
 	base     []string // the path segments of the issuer
+	token    string   // the URL of the token endpoint, as it is published
 	routes   []route
 	metadata []byte
 	tree     int // maxTree, except in tests
@@ -56,7 +57,7 @@ func New(g *tokenboundary.Governor, cfg Config) (*Handler, error) {
 	if err != nil {
 		return nil, errors.New("endpoint: the issuer is not a URL")
 	}
-	h := &Handler{g: g, cfg: cfg, tree: maxTree}
+	h := &Handler{g: g, cfg: cfg, tree: maxTree, token: below(g.Issuer(), "/token")}
 	if path := strings.TrimSuffix(issuer.EscapedPath(), "/"); path != "" {
 		h.base = segments(path)
 	}
@@ -94,13 +95,22 @@ func (h *Handler) table() []route {
 	add(http.MethodPost, "/introspect", h.serveIntrospect)
 	add(http.MethodPost, "/revoke", h.serveRevoke)
 	add(http.MethodGet, "/tasks/{id}", h.serveTask)
-	add(http.MethodPost, "/tasks/{id}/complete", h.serveComplete)
+	add(http.MethodPost, "/tasks/{id}/complete", h.setTask(tokenboundary.TaskCompleted))
+	add(http.MethodPost, "/tasks/{id}/suspend", h.setTask(tokenboundary.TaskSuspended))
+	add(http.MethodPost, "/tasks/{id}/resume", h.setTask(tokenboundary.TaskActive))
 	add(http.MethodGet, "/lineage/{id}", h.serveLineage)
 	add(http.MethodGet, "/lineage/{id}/tree", h.serveTree)
 	add(http.MethodPost, "/revocations", h.serveCut)
 	add(http.MethodGet, "/revocations", h.serveFeed)
+	add(http.MethodGet, "/revocations/{id}", h.serveClosure)
+	add(http.MethodGet, "/approvals", h.serveApprovals)
+	add(http.MethodPost, "/approvals/{id}", h.serveApprove)
+	add(http.MethodPost, "/signals", h.serveSignal)
 	return out
 }
+
+// below returns the URL of a path below that of the issuer.
+func below(issuer, path string) string { return strings.TrimSuffix(issuer, "/") + path }
 
 // segments splits an escaped path that begins with a slash.
 func segments(path string) []string { return strings.Split(path[1:], "/") }

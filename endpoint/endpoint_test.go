@@ -29,7 +29,10 @@ func TestMetadata(t *testing.T) {
 	} {
 		require.Equal(t, issuer+path, below.text(member))
 	}
-	require.Equal(t, []any{"client_credentials", "urn:ietf:params:oauth:grant-type:token-exchange"}, below.body["grant_types_supported"])
+	require.Equal(t, []any{"client_credentials", "urn:ietf:params:oauth:grant-type:token-exchange", "refresh_token",
+		"urn:ietf:params:oauth:grant-type:deferred"}, below.body["grant_types_supported"])
+	require.Equal(t, true, below.body["deferred_token_response_supported"])
+	require.NotContains(t, below.body, "dpop_signing_alg_values_supported", "for whoever configures a source for proofs to say")
 	require.Equal(t, []any{"private_key_jwt", "client_secret_basic"}, below.body["token_endpoint_auth_methods_supported"])
 	require.NotEmpty(t, below.body["token_endpoint_auth_signing_alg_values_supported"], "required beside private_key_jwt")
 	require.Equal(t, []any{}, below.body["response_types_supported"])
@@ -70,8 +73,9 @@ func TestRouting(t *testing.T) {
 	s := newServer(t)
 	for path, allow := range map[string]string{
 		"/token": "POST", "/introspect": "POST", "/revoke": "POST", "/jwks.json": "GET, HEAD", "/healthz": "GET, HEAD",
-		"/revocations": "POST, GET, HEAD", "/tasks/x": "GET, HEAD", "/tasks/x/complete": "POST", "/lineage/x": "GET, HEAD",
-		"/lineage/x/tree": "GET, HEAD", "/.well-known/oauth-authorization-server": "GET, HEAD",
+		"/revocations": "POST, GET, HEAD", "/tasks/x": "GET, HEAD", "/tasks/x/complete": "POST", "/tasks/x/suspend": "POST",
+		"/tasks/x/resume": "POST", "/revocations/x": "GET, HEAD", "/approvals": "GET, HEAD", "/approvals/x": "POST", "/signals": "POST",
+		"/lineage/x": "GET, HEAD", "/lineage/x/tree": "GET, HEAD", "/.well-known/oauth-authorization-server": "GET, HEAD",
 	} {
 		for _, method := range []string{"PUT", "DELETE", "OPTIONS", "PATCH", "BREW"} {
 			a := s.refused(s.do("ops", method, path, "", ""), 405, "invalid_request", "method")
@@ -80,8 +84,8 @@ func TestRouting(t *testing.T) {
 	}
 	s.refused(s.get("support-bot", "/token"), 405, "invalid_request", "")
 	for _, path := range []string{
-		"", "/", "/token/", "//token", "/Token", "/tok%65n", "/x/../token", "/tasks", "/tasks/", "/tasks//complete", "/tasks/x/suspend",
-		"/tasks/x/resume", "/tasks/a/b/complete", "/approvals", "/approvals/x", "/signals", "/usage", "/events", "/lineage", "/lineage/",
+		"", "/", "/token/", "//token", "/Token", "/tok%65n", "/x/../token", "/tasks", "/tasks/", "/tasks//complete", "/tasks//suspend",
+		"/tasks/x/resume/", "/tasks/x/revoke", "/tasks/a/b/complete", "/approvals/", "/approvals/x/y", "/signals/", "/revocations/", "/usage", "/events", "/lineage", "/lineage/",
 		"/lineage/x/tree/", "/tenant/token",
 	} {
 		s.refused(s.do("ops", "POST", path, "", ""), 404, "invalid_request", "")
@@ -120,7 +124,8 @@ func TestConfig(t *testing.T) {
 	_, err := endpoint.New(nil, endpoint.Config{})
 	require.ErrorContains(t, err, "Governor is required")
 	g := governor(t, issuer)
-	for _, member := range []string{"issuer", "token_endpoint", "jwks_uri", "grant_types_supported", "revocation_endpoint"} {
+	for _, member := range []string{"issuer", "token_endpoint", "jwks_uri", "grant_types_supported", "revocation_endpoint",
+		"deferred_token_response_supported"} {
 		_, err = endpoint.New(g, endpoint.Config{Metadata: map[string]any{member: "x"}})
 		require.ErrorContains(t, err, "Config.Metadata: "+member)
 	}
@@ -128,11 +133,13 @@ func TestConfig(t *testing.T) {
 	require.ErrorContains(t, err, "Config.Metadata")
 	h, err := endpoint.New(g, endpoint.Config{Metadata: map[string]any{
 		"authorization_details_types_supported": []string{"task", "payment"}, "service_documentation": "https://docs.example/",
+		"dpop_signing_alg_values_supported": []string{"ES256"},
 	}})
 	require.NoError(t, err)
 	a := ask(t, h, "GET", "/.well-known/oauth-authorization-server/tenant")
 	require.Equal(t, []any{"task", "payment"}, a.body["authorization_details_types_supported"])
 	require.Equal(t, "https://docs.example/", a.text("service_documentation"))
+	require.Equal(t, []any{"ES256"}, a.body["dpop_signing_alg_values_supported"])
 }
 
 // TestLogHoldsNoValues runs a conversation in which everything that came in is distinctive, and requires that none of

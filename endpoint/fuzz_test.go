@@ -24,6 +24,14 @@ func FuzzServeHTTP(f *testing.F) {
 	f.Add("POST", "/token", "Basic b3BzOng=", formType, "grant_type=client_credentials")
 	f.Add("POST", "/token", "", formType, "client_assertion=good&client_assertion_type=urn%3Aietf%3Aparams%3Aoauth%3Aclient-assertion-type%3Ajwt-bearer&grant_type=x")
 	f.Add("POST", "/revocations", "Bearer good", "application/json", `{"selector":"connection:prod","block":true}`)
+	f.Add("GET", "/revocations/path:%2Fagents?after=", "Bearer good", "", "")
+	f.Add("POST", "/tasks/AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAE/suspend", "Bearer good", "", "")
+	f.Add("GET", "/approvals", "Bearer good", "", "")
+	f.Add("POST", "/approvals/AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAE", "Bearer good", "application/json", `{"approve":true}`)
+	f.Add("POST", "/signals", "Bearer good", "application/json", `{"env":{"frozen":true,"none":null}}`)
+	f.Add("POST", "/signals", "Bearer good", "application/json", `{"policies":"reloaded"}`)
+	f.Add("POST", "/signals", "Bearer good", "application/json",
+		`{"selector":"session:s","risk":{"level":"high"},"attributes":{"a":[1]},"assurance":{"acr":"a","amr":["b"],"auth_time":1}}`)
 	f.Add("GET", "/revocations?after=0&wait=0s", "Bearer good", "", "")
 	f.Add("GET", "/lineage/AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA/tree", "Bearer good", "", "")
 	f.Add("POST", "/introspect", "Basic b3BzOiUyNSUyNg==", formType, "token=x")
@@ -46,6 +54,7 @@ func FuzzServeHTTP(f *testing.F) {
 		r.Body = readCloser{strings.NewReader(body)}
 		if auth != "" {
 			r.Header.Set("Authorization", auth)
+			r.Header.Set("DPoP", auth)
 		}
 		h.ServeHTTP(w, r)
 		require.NotEqual(t, 500, w.Code)

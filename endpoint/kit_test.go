@@ -62,6 +62,7 @@ type server struct {
 func newServer(t *testing.T) *server {
 	s := &server{T: t, clock: clock.NewMock(), store: &faulty{Store: memory.New()}, log: &logBuffer{}, policy: grantsMost,
 		version: new(atomic.Pointer[error]), serial: new(atomic.Int64)}
+	s.store.late = func() { s.clock.Add(time.Minute) }
 	s.clock.Set(time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC))
 	var err error
 	s.key, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -111,12 +112,21 @@ var clients = func() tokenboundary.ClientMap {
 	m["crm"] = tokenboundary.Client{ID: "crm", Kind: tokenboundary.KindResource, Resource: crm}
 	m["crm-signer"] = tokenboundary.Client{ID: "crm-signer", Kind: tokenboundary.KindResource, Resource: crm}
 	m["mail"] = tokenboundary.Client{ID: "mail", Kind: tokenboundary.KindResource, Resource: mail}
+	m["keeper"] = tokenboundary.Client{ID: "keeper", Kind: tokenboundary.KindAgent, Grants: append(both[:2:2], tokenboundary.Refresh),
+		Connections: []string{"prod"}, Binding: tokenboundary.BindingOptional}
+	m["lead"] = tokenboundary.Client{ID: "lead", Kind: tokenboundary.KindOperator, Groups: []string{"support-leads"}, Person: "user:lena"}
+	m["alice-ops"] = tokenboundary.Client{ID: "alice-ops", Kind: tokenboundary.KindOperator, Groups: []string{"support-leads"}, Person: "user:alice"}
+	m["nobody-ops"] = tokenboundary.Client{ID: "nobody-ops", Kind: tokenboundary.KindOperator, Groups: []string{"support-leads"}}
+	m["ops-signer"] = tokenboundary.Client{ID: "ops-signer", Kind: tokenboundary.KindOperator}
 	m["ops"] = tokenboundary.Client{ID: "ops", Kind: tokenboundary.KindOperator}
 	m["odd id:%&+é"] = tokenboundary.Client{ID: "odd id:%&+é", Kind: tokenboundary.KindOperator}
 	return m
 }()
 
-// secret is the secret of a client that has one: all but crm-tool and crm-signer, which have a key.
+// signers are the clients that have a key, and no secret.
+var signers = []string{"crm-tool", "crm-signer", "ops-signer"}
+
+// secret is the secret of a client that has one.
 func secret(client string) string { return "secret of " + client + ": %&+é" }
 
 func (s *server) identities() []tokenboundary.IdentitySource {
@@ -127,7 +137,7 @@ func (s *server) identities() []tokenboundary.IdentitySource {
 	cfg := identity.ClientsConfig{Issuer: issuer, Clock: s.clock, Leeway: 5 * time.Second}
 	for id := range clients {
 		auth := identity.ClientAuth{ID: id, Secret: secret(id)}
-		if id == "crm-tool" || id == "crm-signer" {
+		if slices.Contains(signers, id) {
 			auth = identity.ClientAuth{ID: id, JWKSFile: file}
 		}
 		cfg.Clients = append(cfg.Clients, auth)
@@ -138,9 +148,31 @@ func (s *server) identities() []tokenboundary.IdentitySource {
 		Issuer: idp, Audience: issuer, Session: "human", JWKSFile: file, Clock: s.clock, SubjectPrefix: "user:",
 	})
 	require.NoError(s, err)
-	all, err := identity.Sources(byClient, people)
+	keys, err := identity.DPoP(identity.DPoPConfig{Clock: s.clock})
+	require.NoError(s, err)
+	all, err := identity.Sources(byClient, people, keys)
 	require.NoError(s, err)
 	return all
+}
+
+// refreshes is grantsMost with a refresh token.
+func refreshes(f tokenboundary.Facts) tokenboundary.Verdict {
+	v := grantsMost(f)
+	for i := range v.Reasons {
+		v.Reasons[i].Refresh = true
+	}
+	return v
+}
+
+// asksFirst is grantsMost, except that support-leads must agree to refunds:write.
+func asksFirst(f tokenboundary.Facts) tokenboundary.Verdict {
+	v := grantsMost(f)
+	if slices.Contains(f.Scopes, "refunds:write") {
+		v.Obligations = []lineage.Obligation{{
+			Kind: "approval", Scopes: []string{"refunds:write"}, Args: map[string]string{"by": "support-leads"},
+		}}
+	}
+	return v
 }
 
 // grantsMost grants what is asked for, except at unbound.example and scopes that begin with admin, up to the ceiling, and
@@ -190,6 +222,9 @@ func (exactly) Covers(parent, child json.RawMessage) (bool, error) {
 type faulty struct {
 	store.Store
 	broken atomic.Bool
+	blind  atomic.Bool  // no selector can be scanned
+	slow   atomic.Int64 // where positive: at which record of a scan its time is up
+	late   func()       // lets time pass
 	gets   atomic.Int64 // where positive: how many more reads of records succeed
 	feeds  atomic.Int64 // how often the feed was read
 }
@@ -215,6 +250,25 @@ func (f *faulty) Get(ctx context.Context, issuer string, ids []lineage.ID) ([]st
 		return nil, errDisk
 	}
 	return f.Store.Get(ctx, issuer, ids)
+}
+
+func (f *faulty) Scan(ctx context.Context, issuer string, sel lineage.Selector, from store.Position) iter.Seq2[lineage.Record, error] {
+	if f.blind.Load() {
+		return func(yield func(lineage.Record, error) bool) { yield(lineage.Record{}, errDisk) }
+	}
+	at, n := f.slow.Load(), int64(0)
+	return func(yield func(lineage.Record, error) bool) {
+		for r, err := range f.Store.Scan(ctx, issuer, sel, from) {
+			if n++; n == at {
+				f.late()
+				<-ctx.Done()
+				r, err = lineage.Record{}, ctx.Err()
+			}
+			if !yield(r, err) {
+				return
+			}
+		}
+	}
 }
 
 func (f *faulty) Feed(ctx context.Context, issuer string, after uint64) iter.Seq2[lineage.Revocation, error] {

@@ -3,7 +3,6 @@ package endpoint
 import (
 	"bufio"
 	"encoding/base64"
-	"encoding/json"
 	"net/http"
 
 	"github.com/tokenboundary/tokenboundary/exchange"
@@ -75,7 +74,7 @@ func (h *Handler) serveTree(c *call) error {
 			truncated = true
 			break
 		}
-		body, err := json.Marshal(nodeOf(next))
+		body, err := marshal(nodeOf(next))
 		if err != nil {
 			return err
 		}

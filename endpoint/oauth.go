@@ -16,13 +16,7 @@ func (h *Handler) serveToken(c *call) error {
 	if err != nil {
 		return err
 	}
-	var req tokenboundary.Request
-	if malformed == nil {
-		req, malformed = exchange.Parse(f)
-	}
-	if malformed != nil {
-		req = tokenboundary.Request{Malformed: tokenboundary.Code(exchange.AsError(malformed).Code)}
-	}
+	req, malformed := h.tokenRequest(c.r, f, malformed)
 	req.Client = cred
 	tok, err := h.g.Issue(c.r.Context(), req)
 	c.client = tok.Client
@@ -43,6 +37,22 @@ func (h *Handler) serveToken(c *call) error {
 	return c.raw(http.StatusOK, body)
 }
 
+// tokenRequest returns what the form and the header of a request ask for. What is no request says so, beside what is
+// wrong with it.
+func (h *Handler) tokenRequest(r *http.Request, f exchange.Form, malformed error) (tokenboundary.Request, error) {
+	var req tokenboundary.Request
+	if malformed == nil {
+		req, malformed = exchange.Parse(f)
+	}
+	if malformed == nil {
+		req.Proof, malformed = exchange.Proof(r, h.token)
+	}
+	if malformed != nil {
+		return tokenboundary.Request{Malformed: tokenboundary.Code(exchange.AsError(malformed).Code)}, malformed
+	}
+	return req, nil
+}
+
 // serveIntrospect is the introspection endpoint (RFC 7662).
 func (h *Handler) serveIntrospect(c *call) error {
 	by, token, err := h.tokenForm(c)
@@ -56,11 +66,15 @@ func (h *Handler) serveIntrospect(c *call) error {
 	case !state.Active:
 		return c.raw(http.StatusOK, []byte(`{"active":false}`))
 	}
+	bound := ""
+	if state.Claims.Confirm != nil {
+		bound = state.Claims.Confirm.Thumbprint
+	}
 	return c.json(http.StatusOK, struct {
 		Active    bool   `json:"active"`
 		TokenType string `json:"token_type"`
 		tokenboundary.Claims
-	}{true, "Bearer", state.Claims})
+	}{true, exchange.TokenType(bound), state.Claims})
 }
 
 // serveRevoke is the revocation endpoint (RFC 7009). A token that is unknown or dead already is no error.

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"strings"
 
 	"github.com/tokenboundary/tokenboundary"
 	"github.com/tokenboundary/tokenboundary/exchange"
@@ -16,16 +15,18 @@ const cacheable = "public, max-age=300"
 
 // metadata returns the metadata document (RFC 8414, section 2) of what is served here.
 func metadata(issuer string, cfg Config) ([]byte, error) {
-	base := strings.TrimSuffix(issuer, "/")
 	fixed := map[string]any{
 		"issuer":                 issuer,
-		"token_endpoint":         base + "/token",
-		"introspection_endpoint": base + "/introspect",
-		"revocation_endpoint":    base + "/revoke",
-		"grant_types_supported":  []string{exchange.GrantClientCredentials, exchange.GrantTokenExchange},
+		"token_endpoint":         below(issuer, "/token"),
+		"introspection_endpoint": below(issuer, "/introspect"),
+		"revocation_endpoint":    below(issuer, "/revoke"),
+		"grant_types_supported": []string{
+			exchange.GrantClientCredentials, exchange.GrantTokenExchange, exchange.GrantRefreshToken, exchange.GrantDeferred,
+		},
+		"deferred_token_response_supported": true,
 	}
 	if cfg.JWKS != nil {
-		fixed["jwks_uri"] = base + "/jwks.json"
+		fixed["jwks_uri"] = below(issuer, "/jwks.json")
 	}
 	out := map[string]any{
 		"response_types_supported":              []string{}, // there is no authorization endpoint

@@ -2,7 +2,6 @@ package endpoint
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"net/http"
 	"net/url"
@@ -30,15 +29,26 @@ func (h *Handler) serveCut(c *call) error {
 	if err != nil {
 		return err
 	}
-	entry, err := h.g.Revoke(c.r.Context(), by, order)
+	ctx := c.r.Context()
+	entry, err := h.g.Revoke(ctx, by, order)
 	if err != nil {
 		return err
 	}
-	return c.json(http.StatusCreated, entry)
+	out := struct {
+		lineage.Revocation
+		Closure *closure `json:"closure,omitempty"`
+	}{Revocation: entry}
+	if order.Action != lineage.Lift {
+		counted, err := h.closure(ctx, by, order.Selector, lineage.ID{})
+		if err != nil { // it is cut all the same
+			h.cfg.Logger.WarnContext(ctx, "what a revocation has cut could not be counted", "cause", err)
+		}
+		out.Closure = &counted
+	}
+	return c.json(http.StatusCreated, out)
 }
 
-// readOrder reads {"selector", "reason", "block", "lift"}. A member it does not know is refused: it may have been meant
-// to bound what is cut.
+// readOrder reads {"selector", "reason", "block", "lift"}.
 func readOrder(r *http.Request) (lineage.Revocation, error) {
 	var out lineage.Revocation
 	members, err := exchange.ReadObject(r)
@@ -47,15 +57,9 @@ func readOrder(r *http.Request) (lineage.Revocation, error) {
 	}
 	var selector string
 	var block, lift bool
-	known := map[string]any{"selector": &selector, "reason": &out.Reason, "block": &block, "lift": &lift}
-	for name, raw := range members {
-		into, found := known[name]
-		switch {
-		case !found:
-			return out, bad("an unknown member")
-		case string(raw) == "null", json.Unmarshal(raw, into) != nil:
-			return out, bad(name + " is malformed")
-		}
+	err = read(members, map[string]any{"selector": &selector, "reason": &out.Reason, "block": &block, "lift": &lift})
+	if err != nil {
+		return out, err
 	}
 	if out.Selector, err = lineage.ParseSelector(selector); err != nil {
 		return out, bad("selector is missing, malformed or of an unknown kind")

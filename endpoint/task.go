@@ -32,15 +32,17 @@ func (h *Handler) serveTask(c *call) error {
 	return c.json(http.StatusOK, task)
 }
 
-// serveComplete ends a task. The path says everything: a body is not read.
-func (h *Handler) serveComplete(c *call) error {
-	by, id, err := h.named(c)
-	if err != nil {
-		return err
+// setTask returns a handler that brings a task into a state. The path says everything: a body is not read.
+func (h *Handler) setTask(to tokenboundary.TaskState) func(*call) error {
+	return func(c *call) error {
+		by, id, err := h.named(c)
+		if err != nil {
+			return err
+		}
+		task, err := h.g.SetTask(c.r.Context(), by, id, to)
+		if err != nil {
+			return err
+		}
+		return c.json(http.StatusOK, task)
 	}
-	task, err := h.g.SetTask(c.r.Context(), by, id, tokenboundary.TaskCompleted)
-	if err != nil {
-		return err
-	}
-	return c.json(http.StatusOK, task)
 }

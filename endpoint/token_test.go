@@ -85,6 +85,53 @@ func TestTaskOverTheWire(t *testing.T) {
 	require.Equal(t, "completed", s.ok(s.do("ops", "POST", "/tasks/"+id+"/complete", "", "")).text("state"), "again changes nothing")
 }
 
+func TestSuspendAndResume(t *testing.T) {
+	s := newServer(t)
+	a := s.ok(s.post("support-bot", "/token", "grant_type", "client_credentials", "authorization_details", `[{"type":"task","purpose":"triage"}]`))
+	token, path := a.text("access_token"), "/tasks/"+a.text("task_id")
+	derived := s.ok(s.exchanged("support-bot", token, tokenboundary.TypeAccessToken)).text("access_token")
+	to := func(client, verb string) answer { return s.do(client, "POST", path+verb, "", "") }
+
+	want := map[string]any{
+		"id": a.text("task_id"), "state": "suspended", "purpose": "triage", "expires_at": "2026-03-01T13:00:00Z", "derivations": 1.0}
+	for range 2 { // the second time it changes nothing
+		require.Equal(t, want, s.ok(to("support-bot", "/suspend")).body)
+	}
+	require.Equal(t, want, s.ok(s.get("ops", path)).body)
+	s.inactive(token)
+	s.inactive(derived)
+	s.refused(s.exchanged("support-bot", token, tokenboundary.TypeAccessToken), 400, "invalid_request", "subject_token")
+
+	s.policy = func(tokenboundary.Facts) tokenboundary.Verdict { return tokenboundary.Verdict{Path: "/hidden"} }
+	s.refused(to("ops", "/resume"), 400, "invalid_target", "")
+	s.inactive(token)
+	require.Equal(t, "suspended", s.ok(s.get("ops", path)).text("state"), "a resume that is refused changes nothing")
+	s.policy = grantsMost
+	want["state"] = "active"
+	require.Equal(t, want, s.ok(to("ops", "/resume")).body)
+	s.claims(token)
+	s.claims(derived)
+	var actions []any
+	for _, e := range s.ok(s.get("crm", "/revocations")).body["entries"].([]any) {
+		require.Equal(t, "task:"+a.text("task_id"), e.(map[string]any)["selector"])
+		actions = append(actions, e.(map[string]any)["action"])
+	}
+	require.Equal(t, []any{"suspend", "resume"}, actions, "one write each")
+
+	for _, verb := range []string{"/suspend", "/resume"} {
+		s.refused(to("stranger", verb), 404, "invalid_request", "")
+		s.refused(to("crm", verb), 403, "unauthorized_client", "")
+		s.refused(to("", verb), 401, "invalid_client", "")
+		s.refused(s.do("ops", "POST", "/tasks/x"+verb, "", ""), 404, "invalid_request", "")
+	}
+	s.claims(token)
+	require.Equal(t, "completed", s.ok(to("support-bot", "/complete")).text("state"))
+	for _, verb := range []string{"/suspend", "/resume"} {
+		s.refused(to("support-bot", verb), 409, "invalid_request", "")
+	}
+	s.inactive(token)
+}
+
 func TestTokenCodes(t *testing.T) {
 	s := newServer(t)
 	mine := s.token("support-bot")
@@ -123,9 +170,12 @@ func TestTokenCodes(t *testing.T) {
 
 // malformed are forms that are no request, with the answer that an authenticated client gets.
 var malformed = map[string][2]string{
-	"":             {"invalid_request", "grant_type is missing"},
-	"grant_type=x": {"unsupported_grant_type", "grant_type"},
-	"grant_type=refresh_token&refresh_token=r":                             {"unsupported_grant_type", "grant_type"},
+	"":                         {"invalid_request", "grant_type is missing"},
+	"grant_type=x":             {"unsupported_grant_type", "grant_type"},
+	"grant_type=refresh_token": {"invalid_request", "refresh_token is missing"},
+	"grant_type=refresh_token&refresh_token=r&completion_mode=deferred":    {"invalid_request", "completion_mode has no place"},
+	"grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Adeferred":       {"invalid_request", "deferral_code is missing"},
+	"grant_type=client_credentials&completion_mode=later":                  {"invalid_request", "completion_mode is not supported"},
 	"grant_type=client_credentials&grant_type=client_credentials":          {"invalid_request", "grant_type must not repeat"},
 	"grant_type=client_credentials&scope=a&scope=b":                        {"invalid_request", "scope must not repeat"},
 	"grant_type=client_credentials&scope=%zz":                              {"invalid_request", "scope is malformed"},

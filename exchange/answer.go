@@ -49,11 +49,20 @@ func remoteError(resp *http.Response, members map[string]json.RawMessage) *Error
 	if e.Code == "" {
 		e.Code = CodeServerError
 	}
+	if waits(e.Code) {
+		e.Deferral = deferral(members)
+	}
 	return e
 }
 
+// seconds reads a duration, zero where there is none.
+func seconds(raw json.RawMessage) time.Duration {
+	n, _ := integer(raw, 32)
+	return time.Duration(n) * time.Second // 32 bits of seconds fit a Duration
+}
+
 // result checks a successful answer against what was asked for.
-func result(members map[string]json.RawMessage, p Params, exchanged bool) (Result, error) {
+func result(members map[string]json.RawMessage, p Params) (Result, error) {
 	bad := func(what string) (Result, error) {
 		return Result{}, errors.New("exchange: the answer has " + what)
 	}
@@ -61,18 +70,21 @@ func result(members map[string]json.RawMessage, p Params, exchanged bool) (Resul
 	r.value, _ = text(members["access_token"])
 	kind, _ := text(members["token_type"])
 	issued, _ := text(members["issued_token_type"])
-	seconds, ok := integer(members["expires_in"], 32)
+	r.ExpiresIn = seconds(members["expires_in"])
+	r.refresh, _ = text(members["refresh_token"])
+	_, refreshable := members["refresh_token"]
 	switch {
 	case !usable(r.value):
 		return bad("no usable access_token")
 	case !strings.EqualFold(kind, "Bearer"):
 		return bad("a token_type other than Bearer")
-	case !ok || seconds == 0:
+	case r.ExpiresIn == 0:
 		return bad("no expires_in")
-	case exchanged && issued != tokenboundary.TypeAccessToken:
+	case refreshable && !usable(r.refresh):
+		return bad("no usable refresh_token")
+	case !p.Subject.IsZero() && issued != tokenboundary.TypeAccessToken:
 		return bad("another issued_token_type than was asked for")
 	}
-	r.ExpiresIn = time.Duration(seconds) * time.Second
 	var err error
 	if r.Scopes, err = grantedScopes(members, p.Scopes); err != nil {
 		return bad(err.Error())

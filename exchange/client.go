@@ -67,11 +67,14 @@ type Params struct {
 	Scopes         []string
 	// Details is a JSON array of authorization_details, one that asks for a task included.
 	Details json.RawMessage
+	// Deferrable says that the client accepts to wait. The *Error then has a Deferral, to poll with.
+	Deferrable bool
 }
 
 // Result is a token that was granted. It hides its value in logs and in fmt; see Value.
 type Result struct {
-	value string
+	value   string
+	refresh string
 
 	// ExpiresIn counts from when the token was asked for, at the earliest.
 	ExpiresIn time.Duration
@@ -83,6 +86,10 @@ type Result struct {
 
 // Value returns the token itself.
 func (r Result) Value() string { return r.value }
+
+// RefreshValue returns the refresh token that came with it; empty where there is none. After a Refresh it replaces the
+// one that was used, if the server has rotated it.
+func (r Result) RefreshValue() string { return r.refresh }
 
 // String hides the token.
 func (r Result) String() string { return "token" }
@@ -120,6 +127,27 @@ func (c *Client) ClientCredentials(ctx context.Context, p Params) (Result, error
 	return c.ask(ctx, p.form(GrantClientCredentials), p)
 }
 
+// Refresh asks for a token by a refresh token (RFC 6749, section 6). Params must name nobody else, and cannot be
+// deferred.
+func (c *Client) Refresh(ctx context.Context, refreshToken string, p Params) (Result, error) {
+	if refreshToken == "" || !p.Subject.IsZero() || !p.Actor.IsZero() || p.Deferrable {
+		return Result{}, errors.New("exchange: a refresh takes a refresh token, and neither Subject, Actor nor Deferrable")
+	}
+	form := p.form(GrantRefreshToken)
+	form.Set("refresh_token", refreshToken)
+	return c.ask(ctx, form, p)
+}
+
+// Poll asks for the answer to a request that was deferred, by the code of its Deferral. Params is what the request
+// asked for: nothing of it is sent again, but the answer is checked against it. As long as the request waits, the error
+// is an *Error of the code authorization_pending or slow_down.
+func (c *Client) Poll(ctx context.Context, deferralCode string, p Params) (Result, error) {
+	if deferralCode == "" {
+		return Result{}, errors.New("exchange: a poll takes the code of a deferral")
+	}
+	return c.ask(ctx, url.Values{"grant_type": {GrantDeferred}, "deferral_code": {deferralCode}}, p)
+}
+
 func (p Params) form(grant string) url.Values {
 	form := url.Values{"grant_type": {grant}}
 	for name, value := range map[string]string{
@@ -131,6 +159,9 @@ func (p Params) form(grant string) url.Values {
 	}
 	if len(p.Resource) > 0 {
 		form["resource"] = p.Resource
+	}
+	if p.Deferrable {
+		form.Set("completion_mode", completionDeferred)
 	}
 	return form
 }
@@ -159,7 +190,7 @@ func (c *Client) ask(ctx context.Context, form url.Values, p Params) (Result, er
 	if err != nil {
 		return Result{}, err
 	}
-	return result(members, p, form.Get("grant_type") == GrantTokenExchange)
+	return result(members, p)
 }
 
 // check refuses a client that would send its credentials to nobody in particular.

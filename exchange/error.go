@@ -32,6 +32,8 @@ type Error struct {
 	Status int
 	// RetryAfter is when to try again; zero where the answer does not say.
 	RetryAfter time.Duration
+	// Deferral is set where the request waits (authorization_pending, slow_down) and the answer says more of it.
+	Deferral *Deferral
 }
 
 // Error implements error.
@@ -53,10 +55,17 @@ func (e *Error) status() int {
 // Write answers a request with e: JSON that no cache keeps, and, where the client was not authenticated, the scheme by
 // which it can be. A challenge that is set in the header already stays.
 func (e *Error) Write(w http.ResponseWriter) {
+	var d Deferral
+	if e.Deferral != nil {
+		d = *e.Deferral
+	}
 	body, err := json.Marshal(struct {
 		Code        string `json:"error"`
 		Description string `json:"error_description,omitempty"`
-	}{clean(e.Code, 64), clean(e.Description, maxDescription)})
+		Deferral    string `json:"deferral_code,omitempty"`
+		ExpiresIn   int64  `json:"expires_in,omitempty"`
+		Interval    int64  `json:"interval,omitempty"`
+	}{clean(e.Code, 64), clean(e.Description, maxDescription), d.Code.Value, int64(d.ExpiresIn / time.Second), upward(d.Interval)})
 	if err != nil {
 		body = []byte(`{"error":"server_error"}`)
 	}
@@ -66,11 +75,14 @@ func (e *Error) Write(w http.ResponseWriter) {
 		h.Set("WWW-Authenticate", `Basic realm="tokenboundary", charset="UTF-8"`)
 	}
 	if e.RetryAfter > 0 {
-		h.Set("Retry-After", strconv.FormatInt(int64(math.Ceil(e.RetryAfter.Seconds())), 10))
+		h.Set("Retry-After", strconv.FormatInt(upward(e.RetryAfter), 10))
 	}
 	w.WriteHeader(e.status())
 	_, _ = w.Write(body) // the client is gone if this fails
 }
+
+// upward returns d in whole seconds, so that nobody comes back too early.
+func upward(d time.Duration) int64 { return int64(math.Ceil(d.Seconds())) }
 
 // Headers sets the headers of every JSON answer that depends on a request: it is not to be cached or sniffed.
 func Headers(h http.Header) {
@@ -93,13 +105,15 @@ func AsError(err error) *Error {
 	case errors.As(err, &denied) && denied != nil:
 		return refusal(denied.Decision)
 	case errors.Is(err, tokenboundary.ErrUnauthenticated):
-		return &Error{CodeInvalidClient, "client authentication failed", http.StatusUnauthorized, 0}
+		return &Error{Code: CodeInvalidClient, Description: "client authentication failed", Status: http.StatusUnauthorized}
 	case errors.Is(err, tokenboundary.ErrForbidden):
-		return &Error{string(tokenboundary.CodeUnauthorizedClient), "not permitted for this client", http.StatusForbidden, 0}
+		e := refuse(tokenboundary.CodeUnauthorizedClient, "not permitted for this client")
+		e.Status = http.StatusForbidden
+		return e
 	}
 	for _, plain := range plainErrors {
 		if errors.Is(err, plain.err) {
-			return &Error{string(tokenboundary.CodeInvalidRequest), plain.text, plain.status, 0}
+			return &Error{Code: string(tokenboundary.CodeInvalidRequest), Description: plain.text, Status: plain.status}
 		}
 	}
 	return &Error{Code: CodeServerError, Status: http.StatusInternalServerError}
@@ -130,11 +144,14 @@ func refusal(d tokenboundary.Decision) *Error {
 	if d.Code == "" {
 		e.Code = string(tokenboundary.CodeInvalidRequest)
 	}
-	if d.Parameter != "" {
+	switch {
+	case waits(e.Code):
+		e.Description = "the request waits"
+		e.Deferral = told(d.Deferral)
+	case d.Parameter == "resource":
+		e.Description = "resource or audience was refused" // both name targets, and the Governor knows them as one
+	case d.Parameter != "":
 		e.Description = about(d.Parameter, "was refused")
-		if d.Parameter == "resource" {
-			e.Description = "resource or audience was refused" // both name targets, and the Governor knows them as one
-		}
 	}
 	return e
 }
@@ -159,5 +176,7 @@ func refuse(code tokenboundary.Code, why string) *Error {
 }
 
 func tooLarge() *Error {
-	return &Error{string(tokenboundary.CodeInvalidRequest), "the body is too large", http.StatusRequestEntityTooLarge, 0}
+	e := invalid("the body is too large")
+	e.Status = http.StatusRequestEntityTooLarge
+	return e
 }

@@ -8,12 +8,13 @@ import (
 	"unicode/utf8"
 )
 
-// The parameters that this package and its callers read. A description names only one of these, never what a sender
-// made up.
+// The parameters, and the header, that this package and its callers read. A description names only one of these, never
+// what a sender made up.
 var parameters = []string{
 	"grant_type", "resource", "audience", "scope", "connection", "authorization_details", "requested_token_type",
-	"subject_token", "subject_token_type", "actor_token", "actor_token_type",
+	"subject_token", "subject_token_type", "actor_token", "actor_token_type", "refresh_token", "deferral_code", "completion_mode",
 	"client_id", "client_secret", "client_assertion", "client_assertion_type", "token", "token_type_hint",
+	headerProof,
 }
 
 // maxParameters bounds the number of parameters in a form.

@@ -3,6 +3,7 @@ package exchange_test
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net/url"
 	"regexp"
 	"strings"
@@ -83,6 +84,71 @@ func TestParseClientCredentials(t *testing.T) {
 	require.Equal(t, tokenboundary.Request{Grant: tokenboundary.ClientCredentials}, req)
 }
 
+func TestParseRefresh(t *testing.T) {
+	v := url.Values{"grant_type": {"refresh_token"}, "refresh_token": {strings.Repeat("r", 16<<10)}, "scope": {"b a"}, "connection": {"prod"},
+		"resource": {"https://one.example/"}, "authorization_details": {`[{"type":"payment"}]`}, "client_id": {"ignored"}, "made_up": {"x"}}
+	req, err := exchange.Parse(form(t, v))
+	require.NoError(t, err)
+	require.Equal(t, tokenboundary.Request{
+		Grant:      tokenboundary.Refresh,
+		Subject:    tokenboundary.Credential{Type: tokenboundary.TypeRefreshToken, Value: v.Get("refresh_token")},
+		Connection: "prod", Resource: []string{"https://one.example/"}, Scopes: []string{"a", "b"}, Details: []byte(`[{"type":"payment"}]`),
+	}, req)
+	for name, c := range map[string][2]string{
+		"refresh_token":         {strings.Repeat("r", 16<<10+1), "refresh_token is too long"},
+		"subject_token":         {"S", "subject_token has no place"},
+		"subject_token_type":    {accessToken, "subject_token_type has no place"},
+		"actor_token":           {"A", "actor_token has no place"},
+		"actor_token_type":      {accessToken, "actor_token_type has no place"},
+		"requested_token_type":  {accessToken, "requested_token_type has no place"},
+		"completion_mode":       {"deferred", "completion_mode has no place"},
+		"deferral_code":         {"d", "deferral_code has no place"},
+		"scope":                 {"a  b", "scope is malformed"},
+		"authorization_details": {`[{"type":"task","purpose":"p"}]`, "cannot ask for a task"},
+	} {
+		requireRefused(t, v, name, c[0], c[1])
+	}
+	requireRefused(t, v, "refresh_token", "", "refresh_token is missing")
+}
+
+func TestParseDeferred(t *testing.T) {
+	v := url.Values{"grant_type": {exchange.GrantDeferred}, "deferral_code": {strings.Repeat("d", 16<<10)},
+		"client_id": {"c"}, "client_assertion": {"a"}, "client_assertion_type": {exchange.AssertionType}, "made_up": {"x"}}
+	req, err := exchange.Parse(form(t, v))
+	require.NoError(t, err)
+	require.Equal(t, tokenboundary.Request{
+		Grant: tokenboundary.Deferred, Subject: tokenboundary.Credential{Type: tokenboundary.TypeDeferralCode, Value: v.Get("deferral_code")},
+	}, req)
+	for _, name := range []string{"resource", "audience", "scope", "connection", "authorization_details", "subject_token", "subject_token_type",
+		"actor_token", "actor_token_type", "requested_token_type", "completion_mode", "refresh_token"} {
+		requireRefused(t, v, name, "x", name+" has no place")
+	}
+	requireRefused(t, v, "deferral_code", strings.Repeat("d", 16<<10+1), "deferral_code is too long")
+	requireRefused(t, v, "deferral_code", "", "deferral_code is missing")
+}
+
+// requireRefused requires that a good form is none with another value of one parameter.
+func requireRefused(t *testing.T, good url.Values, name, value, why string) {
+	t.Helper()
+	v := maps.Clone(good)
+	v.Set(name, value)
+	req, err := exchange.Parse(form(t, v))
+	require.ErrorContains(t, err, why, name)
+	requireSafe(t, err)
+	require.Zero(t, req, "nothing of a refused form is returned")
+}
+
+func TestParseDeferrable(t *testing.T) {
+	for _, v := range []url.Values{exchanging(), {"grant_type": {"client_credentials"}}} {
+		for mode, want := range map[string]bool{"": false, "deferred": true} {
+			v.Set("completion_mode", mode)
+			req, err := exchange.Parse(form(t, v))
+			require.NoError(t, err)
+			require.Equal(t, want, req.Deferrable, v)
+		}
+	}
+}
+
 func TestParseRefuses(t *testing.T) {
 	long := strings.Repeat("a", 16<<10+1)
 	own := func(pairs ...string) url.Values {
@@ -104,7 +170,6 @@ func TestParseRefuses(t *testing.T) {
 		{"no grant type", "invalid_request", "grant_type is missing", exchanging("grant_type", "")},
 		{"unknown grant type", "unsupported_grant_type", "grant_type", exchanging("grant_type", "password")},
 		{"grant type in another case", "unsupported_grant_type", "grant_type", exchanging("grant_type", "Client_Credentials")},
-		{"refresh is not built", "unsupported_grant_type", "grant_type", url.Values{"grant_type": {"refresh_token"}, "refresh_token": {"r"}}},
 		{"no subject", "invalid_request", "subject_token is missing", exchanging("subject_token", "")},
 		{"nothing of a subject", "invalid_request", "subject_token is missing", exchanging("subject_token", "", "subject_token_type", "")},
 		{"no subject type", "invalid_request", "subject_token_type is missing", exchanging("subject_token_type", "")},
@@ -125,6 +190,12 @@ func TestParseRefuses(t *testing.T) {
 		{"actor in client_credentials", "invalid_request", "actor_token has no place", own("actor_token", "A")},
 		{"actor type in client_credentials", "invalid_request", "actor_token_type has no place", own("actor_token_type", idToken)},
 		{"requested type in client_credentials", "invalid_request", "requested_token_type has no place", own("requested_token_type", accessToken)},
+		{"other completion mode", "invalid_request", "completion_mode is not supported", exchanging("completion_mode", "immediate")},
+		{"completion mode in another case", "invalid_request", "completion_mode is not supported", own("completion_mode", "Deferred")},
+		{"refresh token beside a subject", "invalid_request", "refresh_token has no place", exchanging("refresh_token", "r")},
+		{"refresh token in client_credentials", "invalid_request", "refresh_token has no place", own("refresh_token", "r")},
+		{"deferral code beside a subject", "invalid_request", "deferral_code has no place", exchanging("deferral_code", "d")},
+		{"deferral code in client_credentials", "invalid_request", "deferral_code has no place", own("deferral_code", "d")},
 		{"two spaces", "invalid_scope", "scope", exchanging("scope", "a  b")},
 		{"quote in scope", "invalid_scope", "scope", exchanging("scope", `a"b`)},
 		{"tab in scope", "invalid_scope", "scope", exchanging("scope", "a\tb")},
@@ -265,12 +336,22 @@ func TestParseRefusesDetails(t *testing.T) {
 }
 
 func FuzzParse(f *testing.F) {
-	f.Add(exchange.GrantTokenExchange, "S", accessToken, "a b", `[{"type":"task","purpose":"p","expires_in":1}]`)
-	f.Add("client_credentials", "", "", "a", `[{"type":"x","n":1.0}]`)
-	f.Add("client_credentials", "", "", "", `[{"type":"task","purpose":"p","authority":[{"resource":"u:1","scopes":["a"]}]}]`)
-	f.Fuzz(func(t *testing.T, grant, subject, kind, scope, details string) {
+	f.Add(exchange.GrantTokenExchange, "S", accessToken, "a b", `[{"type":"task","purpose":"p","expires_in":1}]`, "deferred")
+	f.Add("client_credentials", "", "", "a", `[{"type":"x","n":1.0}]`, "now")
+	f.Add("client_credentials", "", "", "", `[{"type":"task","purpose":"p","authority":[{"resource":"u:1","scopes":["a"]}]}]`, "")
+	f.Add("refresh_token", "R", "", "a", `[{"type":"x"}]`, "")
+	f.Add("refresh_token", "R", "", "", `[{"type":"task","purpose":"p"}]`, "")
+	f.Add(exchange.GrantDeferred, "D", "", "", "", "")
+	f.Add(exchange.GrantDeferred, "D", "", "a", "", "deferred")
+	f.Fuzz(func(t *testing.T, grant, subject, kind, scope, details, mode string) {
 		v := url.Values{"grant_type": {grant}, "subject_token": {subject}, "subject_token_type": {kind}, "scope": {scope},
-			"authorization_details": {details}}
+			"authorization_details": {details}, "completion_mode": {mode}}
+		switch grant {
+		case "refresh_token":
+			v["refresh_token"], v["subject_token"] = v["subject_token"], nil
+		case exchange.GrantDeferred:
+			v["deferral_code"], v["subject_token"] = v["subject_token"], nil
+		}
 		parsed, err := exchange.ParseForm(strings.NewReader(v.Encode()))
 		if err != nil {
 			requireSafe(t, err)
@@ -282,8 +363,18 @@ func FuzzParse(f *testing.F) {
 			require.Zero(t, req)
 			return
 		}
-		require.Contains(t, []tokenboundary.Grant{tokenboundary.ClientCredentials, tokenboundary.Exchange}, req.Grant)
-		require.Equal(t, req.Grant == tokenboundary.Exchange, !req.Subject.IsZero())
+		require.Contains(t, []tokenboundary.Grant{
+			tokenboundary.ClientCredentials, tokenboundary.Exchange, tokenboundary.Refresh, tokenboundary.Deferred}, req.Grant)
+		require.Equal(t, req.Grant != tokenboundary.ClientCredentials, !req.Subject.IsZero())
+		require.Equal(t, req.Grant == tokenboundary.Refresh, req.Subject.Type == tokenboundary.TypeRefreshToken)
+		require.Equal(t, req.Grant == tokenboundary.Deferred, req.Subject.Type == tokenboundary.TypeDeferralCode)
+		require.Equal(t, mode == "deferred", req.Deferrable)
+		if req.Grant == tokenboundary.Deferred {
+			require.Equal(t, tokenboundary.Request{Grant: req.Grant, Subject: req.Subject}, req, "a code and nothing else")
+		}
+		if req.Grant == tokenboundary.Refresh {
+			require.Nil(t, req.Task)
+		}
 		if req.Task != nil {
 			require.NotEmpty(t, req.Task.Purpose)
 			require.GreaterOrEqual(t, req.Task.ExpiresIn, time.Duration(0))
