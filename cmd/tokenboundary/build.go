@@ -14,7 +14,6 @@ import (
 	"github.com/tokenboundary/tokenboundary"
 	"github.com/tokenboundary/tokenboundary/cmd/tokenboundary/internal/config"
 	"github.com/tokenboundary/tokenboundary/endpoint"
-	"github.com/tokenboundary/tokenboundary/identity"
 	"github.com/tokenboundary/tokenboundary/mint"
 	"github.com/tokenboundary/tokenboundary/policy"
 	"github.com/tokenboundary/tokenboundary/store"
@@ -26,6 +25,7 @@ import (
 type boundary struct {
 	http.Handler
 	policies *policy.Watched
+	review   *review
 	closer   io.Closer
 	position *position // nil where the store is in memory
 }
@@ -41,7 +41,8 @@ func build(ctx context.Context, cfg *config.Config, accept bool, log *slog.Logge
 	if err != nil {
 		return nil, err
 	}
-	policies, err := policy.Watch(ctx, cfg.Policies, policy.WatchOptions{Clock: clk, Logger: log})
+	review := newReview(clk, log)
+	policies, err := policy.Watch(ctx, cfg.Policies, policy.WatchOptions{Clock: clk, Logger: log, OnChange: review.changed})
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", cfg.Policies, err)
 	}
@@ -49,7 +50,7 @@ func build(ctx context.Context, cfg *config.Config, accept bool, log *slog.Logge
 	if err != nil {
 		return nil, err
 	}
-	b := &boundary{policies: policies, closer: closer}
+	b := &boundary{policies: policies, review: review, closer: closer}
 	if err := b.open(ctx, cfg, st, sources, accept, clk, log); err != nil {
 		_ = b.Close() // the first problem is the one to tell
 		return nil, err
@@ -60,12 +61,18 @@ func build(ctx context.Context, cfg *config.Config, accept bool, log *slog.Logge
 // minOverlap is for how long a key that was replaced verifies at least.
 const minOverlap = 2 * time.Hour
 
+// overlap is for how long it verifies: until the last token that it signed has expired, and until the last task has ended
+// that one of them stands for, since who presents that token to be revoked ends the task. A refresh token is not signed.
+func overlap(l tokenboundary.Lifetimes) time.Duration {
+	return max(minOverlap, l.AccessToken+time.Minute, l.Task+time.Minute)
+}
+
 func (b *boundary) open(ctx context.Context, cfg *config.Config, st store.Store, sources []tokenboundary.IdentitySource,
 	accept bool, clk clock.Clock, log *slog.Logger,
 ) error {
 	minter, err := mint.Open(ctx, mint.Config{
 		Issuer: cfg.Issuer, Store: st, Alg: cfg.Signing.Alg, Dir: cfg.Signing.Dir, Clock: clk,
-		Overlap: max(minOverlap, cfg.Lifetimes.AccessToken+time.Minute),
+		Overlap: overlap(cfg.Lifetimes),
 	})
 	if err != nil {
 		return cfg.Signing.Errorf("%w", err)
@@ -81,6 +88,7 @@ func (b *boundary) open(ctx context.Context, cfg *config.Config, st store.Store,
 	if err != nil {
 		return err
 	}
+	b.review.signal = g.Signal
 	if cfg.Store.Bolt != "" { // a store in memory has lost everything, and every token with it
 		b.position = &position{g: g, store: st, issuer: cfg.Issuer, file: filepath.Join(cfg.Signing.Dir, "position.json")}
 		if err := b.position.recognise(ctx, accept, minter.JWKS); err != nil {
@@ -88,7 +96,7 @@ func (b *boundary) open(ctx context.Context, cfg *config.Config, st store.Store,
 		}
 	}
 	b.Handler, err = endpoint.New(g, endpoint.Config{
-		JWKS:     minter.JWKS,
+		JWKS: minter.JWKS, Metadata: metadata(cfg),
 		Policies: func() (string, error) { return b.policies.Version(), b.policies.Err() },
 		Logger:   log, Clock: clk,
 	})
@@ -108,64 +116,4 @@ func openStore(s config.Store) (store.Store, io.Closer, error) {
 		return nil, nil, s.Errorf("%w", err)
 	}
 	return st, st, nil
-}
-
-// identities returns the sources that authenticate clients and everyone else.
-func identities(cfg *config.Config, clk clock.Clock) ([]tokenboundary.IdentitySource, error) {
-	clients, err := clientSource(cfg, clk)
-	if err != nil {
-		return nil, err
-	}
-	list := []*identity.Source{clients}
-	for _, t := range cfg.Trust {
-		s, err := trusted(t, cfg.Lifetimes.ClockLeeway, clk)
-		if err == nil {
-			list = append(list, s)
-			_, err = identity.Sources(list...) // a contradiction is reported where it arises
-		}
-		if err != nil {
-			return nil, t.Errorf("%w", err)
-		}
-	}
-	return identity.Sources(list...)
-}
-
-// trusted returns the source of one entry of trust.
-func trusted(t config.Trust, leeway time.Duration, clk clock.Clock) (*identity.Source, error) {
-	switch t.Kind {
-	case "oidc":
-		return identity.OIDC(identity.OIDCConfig{
-			Issuer: t.Issuer, Audience: t.Audience, SubjectPrefix: t.SubjectPrefix, Session: t.Session,
-			JWKSFile: t.Keys.File, JWKSURI: t.Keys.URI, Leeway: leeway, Clock: clk,
-		})
-	case "spiffe":
-		return identity.SPIFFE(identity.SPIFFEConfig{
-			TrustDomain: t.Domain, BundleFile: t.Bundle, Audience: t.Audience, Session: t.Session, Leeway: leeway, Clock: clk,
-		})
-	case "kubernetes":
-		return identity.Kubernetes(identity.KubernetesConfig{
-			Issuer: t.Issuer, Audience: t.Audience, SubjectPrefix: t.SubjectPrefix, MaxLifetime: t.MaxLifetime,
-			JWKSFile: t.Keys.File, JWKSURI: t.Keys.URI, Leeway: leeway, Clock: clk,
-		})
-	}
-	return nil, fmt.Errorf("a source of kind %q is not supported", t.Kind)
-}
-
-// clientSource returns the source by which clients authenticate. Each client is also tried by itself, so that a key
-// file that cannot be used is reported where it is named.
-func clientSource(cfg *config.Config, clk clock.Clock) (*identity.Source, error) {
-	c := identity.ClientsConfig{Issuer: cfg.Issuer, Leeway: cfg.Lifetimes.ClockLeeway, Clock: clk}
-	for _, cl := range cfg.Clients {
-		auth := identity.ClientAuth{ID: cl.ID, Secret: string(cl.Auth.Secret)}
-		if k := cl.Auth.Assertion; k != nil {
-			auth.JWKSFile, auth.JWKSURI = k.File, k.URI
-		}
-		one := c
-		one.Clients = []identity.ClientAuth{auth}
-		if _, err := identity.Clients(one); err != nil {
-			return nil, cl.Errorf("%w", err)
-		}
-		c.Clients = append(c.Clients, auth)
-	}
-	return identity.Clients(c)
 }

@@ -13,6 +13,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/tokenboundary/tokenboundary"
 	"github.com/tokenboundary/tokenboundary/cmd/tokenboundary/internal/config"
 )
 
@@ -71,13 +72,21 @@ func serve(path string, opts options, stderr io.Writer) (err error) {
 	if err != nil {
 		return fmt.Errorf("listen: %w", err)
 	}
-	for _, w := range cfg.Warnings {
-		log.Warn(w)
-	}
+	warn(cfg, log)
 	log.Info("listening", "listening", listener.Addr().String(), "issuer", cfg.Issuer)
 	go follow(ctx, reload, b)
 	defer b.position.follow(ctx, log)()
+	defer b.review.follow(ctx)()
 	return answer(ctx, listener, b, log)
+}
+
+// warn logs what can have no effect as it is configured.
+func warn(cfg *config.Config, log *slog.Logger) {
+	for _, c := range cfg.Clients {
+		if c.Kind == tokenboundary.KindOperator && len(c.Groups) > 0 && c.Person == "" {
+			log.Warn(c.Errorf("groups without a person: this operator can approve nothing").Error())
+		}
+	}
 }
 
 // follow reads the policies again at every signal. What comes of it is logged by the policies, and in /healthz.

@@ -134,6 +134,10 @@ func TestTheExampleStarts(t *testing.T) {
 	w.process = serve(t, filepath.Join(w.dir, "example", "boundary.yaml"))
 	answer := w.token(w.asBot(w.exchange("alice", "cases:read")))
 	w.requireActive(answer["access_token"])
+	w.requireActive(w.token(w.asBot(refresh(answer["refresh_token"], "")))["access_token"])
+	status, waits := w.form("/token", w.asBot(deferrable(taskOf(w.exchange("alice", "refunds:write"), "refund"))))
+	require.Equal(t, http.StatusBadRequest, status)
+	require.Equal(t, "authorization_pending", waits["error"], "%v", waits)
 	w.end()
 }
 
@@ -204,7 +208,7 @@ func BenchmarkStart(b *testing.B) {
 			w := newWorld(b)
 			manyPolicies(w, n)
 			for b.Loop() {
-				w.start()
+				w.process = serve(b, w.config())
 				b.StopTimer()
 				w.end()
 				b.StartTimer()

@@ -154,10 +154,14 @@ func (w *world) write(name, content string) {
 
 func (w *world) config() string { return filepath.Join(w.dir, "boundary.yaml") }
 
+// reviewed is what the server logs when it has decided anew what lives.
+const reviewed = "live tokens were decided anew"
+
 // start starts the server, or starts it again.
 func (w *world) start(flags ...string) *world {
 	w.t.Helper()
 	w.process = serve(w.t, w.config(), flags...)
+	w.await(0, reviewed) // so that the next line of this kind is of a later change
 	return w
 }
 

@@ -33,7 +33,6 @@ func (r *reader) config(top value) *Config {
 	}, "issuer", "listen", "store", "policies", "signing", "clients")
 	r.separate(found["signing"], "signing.dir", c.Signing.Dir, c)
 	r.separate(found["store"], "store.bolt.path", c.Store.Bolt, c)
-	c.Warnings = r.warnings
 	return c
 }
 
@@ -119,16 +118,14 @@ const (
 
 func (r *reader) lifetimes(v value, c *Config) {
 	positive := func(v value) time.Duration { return r.duration(v, time.Second) }
-	refresh := func(least time.Duration) func(value) {
-		return func(v value) {
-			r.duration(v, least)
-			r.warn(v, "refresh tokens are not issued yet")
-		}
-	}
 	l := &c.Lifetimes
-	r.object(v, fields{
-		"access_token": into(&l.AccessToken, positive),
-		"task":         into(&l.Task, positive),
+	found := r.object(v, fields{
+		"access_token":  into(&l.AccessToken, positive),
+		"task":          into(&l.Task, positive),
+		"refresh_token": into(&l.RefreshToken, positive),
+		"refresh_idle":  into(&l.RefreshIdle, positive),
+		"refresh_grace": into(&l.RefreshGrace, func(v value) time.Duration { return r.duration(v, 0) }),
+		"approval":      into(&l.Approval, positive),
 		"clock_leeway": into(&l.ClockLeeway, func(v value) time.Duration {
 			d := r.duration(v, 0)
 			if d > maxLeeway {
@@ -136,9 +133,14 @@ func (r *reader) lifetimes(v value, c *Config) {
 			}
 			return max(d, time.Millisecond) // the precision of records; zero would mean the default
 		}),
-		"refresh_token": refresh(time.Second),
-		"refresh_grace": refresh(0),
 	})
+	within := func(key string, d time.Duration) {
+		if l.RefreshToken > 0 && d > l.RefreshToken {
+			r.fail(found[key], "is longer than refresh_token")
+		}
+	}
+	within("refresh_idle", l.RefreshIdle)
+	within("refresh_grace", l.RefreshGrace)
 }
 
 // maxEnv is the largest env in bytes of JSON.

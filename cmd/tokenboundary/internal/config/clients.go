@@ -48,9 +48,8 @@ const (
 var grants = map[string]tokenboundary.Grant{
 	"client_credentials": tokenboundary.ClientCredentials,
 	"token-exchange":     tokenboundary.Exchange,
+	"refresh_token":      tokenboundary.Refresh,
 }
-
-const refreshGrant = "refresh_token"
 
 func (r *reader) client(v value, c *Config) {
 	cl := Client{Place: r.place(v)}
@@ -62,12 +61,9 @@ func (r *reader) client(v value, c *Config) {
 		"actors":      func(v value) { r.names(&cl.Actors)(v); r.actors(v, cl.Actors) },
 		"resource":    into(&cl.Resource, r.resource),
 		"groups":      r.names(&cl.Groups),
-		"person": func(v value) {
-			r.name(v)
-			r.warn(v, "approvals are not built yet")
-		},
-		"auth": func(v value) { r.auth(v, &cl.Auth) },
-		"dpop": r.dpop,
+		"person":      into(&cl.Person, r.name),
+		"auth":        func(v value) { r.auth(v, &cl.Auth) },
+		"dpop":        into(&cl.Binding, r.dpop),
 	}, "id", "kind", "auth")
 	if slices.ContainsFunc(c.Clients, func(o Client) bool { return o.ID == cl.ID }) {
 		r.fail(found["id"], "another client has this id")
@@ -93,6 +89,9 @@ func (r *reader) fits(found map[string]value, v value, cl Client) {
 	switch cl.Kind {
 	case tokenboundary.KindResource, tokenboundary.KindOperator:
 		only("agent, workload or human-app", "grants", "connections", "actors")
+		if cl.Binding != tokenboundary.BindingOff {
+			only("agent, workload or human-app", "dpop")
+		}
 	}
 	if cl.Kind != tokenboundary.KindOperator {
 		only("operator", "person")
@@ -108,15 +107,11 @@ func (r *reader) grants(v value, cl *Client) {
 	var names []string
 	r.names(&names)(v)
 	for i, name := range names {
-		at := v.element(i)
-		switch g, known := grants[name]; {
-		case known:
-			cl.Grants = append(cl.Grants, g)
-		case name == refreshGrant:
-			r.warn(at, "refresh_token cannot be used yet")
-		default:
-			r.fail(at, "a grant must be one of client_credentials, token-exchange, refresh_token")
+		g, known := grants[name]
+		if !known {
+			r.fail(v.element(i), "a grant must be one of client_credentials, token-exchange, refresh_token")
 		}
+		cl.Grants = append(cl.Grants, g)
 	}
 }
 
@@ -142,11 +137,12 @@ func (r *reader) resource(v value) string {
 	return c
 }
 
-// dpop refuses what would need sender-constrained tokens.
-func (r *reader) dpop(v value) {
-	if s := r.choice(v, "off", "optional", "required"); s != "" && s != "off" {
-		r.fail(v, "dpop: %s is not supported yet", s)
+// dpop reads whether tokens are bound to a key that the client proves.
+func (r *reader) dpop(v value) tokenboundary.Binding {
+	if s := r.choice(v, "off", "optional", "required"); s != "off" {
+		return tokenboundary.Binding(s)
 	}
+	return tokenboundary.BindingOff
 }
 
 func (r *reader) auth(v value, a *Auth) {

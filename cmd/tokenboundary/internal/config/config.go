@@ -27,8 +27,6 @@ type Config struct {
 	Env       map[string]any // first values of the facts that policies read as env
 	Trust     []Trust        // in the order in which they are tried
 	Clients   []Client
-	// Warnings are keys that were accepted and have no effect yet, each with file and line.
-	Warnings []string
 }
 
 // Store says where state is kept. The zero value is memory.

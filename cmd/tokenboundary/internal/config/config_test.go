@@ -25,7 +25,7 @@ listen: 127.0.0.1:0
 store: {bolt: {path: boundary.db}}
 policies: policies
 signing: {alg: EdDSA, dir: keys}
-lifetimes: {access_token: 4m, task: 2h, clock_leeway: 3s}
+lifetimes: {access_token: 4m, task: 2h, clock_leeway: 3s, refresh_token: 6h, refresh_idle: 1h, refresh_grace: 10s, approval: 7m}
 env: {tenant_frozen: false, limit: 3, ratio: 0.5, regions: [eu, us], nested: {a: b}}
 trust:
   - oidc: {issuer: https://idp.example, audience: a, jwks_file: keys.json, session: human, subject_prefix: "idp:"}
@@ -34,11 +34,11 @@ trust:
 clients:
   - id: support-bot
     kind: agent
-    grants: [client_credentials, token-exchange]
+    grants: [client_credentials, token-exchange, refresh_token]
     connections: [salesforce-prod]
     actors: [spiffe://acme.example/agents/*]
     auth: {private_key_jwt: {jwks_file: keys.json}}
-    dpop: off
+    dpop: required
   - id: crm
     kind: resource
     resource: HTTPS://CRM.example.com:443/
@@ -80,10 +80,12 @@ func TestEveryKeyIsRead(t *testing.T) {
 	require.Equal(t, in("policies"), c.Policies)
 	require.Equal(t, "EdDSA", c.Signing.Alg)
 	require.Equal(t, in("keys"), c.Signing.Dir)
-	require.Equal(t, tokenboundary.Lifetimes{AccessToken: 4 * time.Minute, Task: 2 * time.Hour, ClockLeeway: 3 * time.Second}, c.Lifetimes)
+	require.Equal(t, tokenboundary.Lifetimes{
+		AccessToken: 4 * time.Minute, Task: 2 * time.Hour, ClockLeeway: 3 * time.Second, RefreshToken: 6 * time.Hour,
+		RefreshIdle: time.Hour, RefreshGrace: 10 * time.Second, Approval: 7 * time.Minute,
+	}, c.Lifetimes)
 	require.Equal(t, map[string]any{"tenant_frozen": false, "limit": int64(3), "ratio": 0.5, "regions": []any{"eu", "us"},
 		"nested": map[string]any{"a": "b"}}, c.Env)
-	require.Equal(t, []string{filepath.Join(dir, "boundary.yaml") + ":27: clients[2].person: approvals are not built yet"}, c.Warnings)
 
 	require.Len(t, c.Trust, 3)
 	for i := range c.Trust {
@@ -98,13 +100,16 @@ func TestEveryKeyIsRead(t *testing.T) {
 
 	require.Len(t, c.Clients, 3)
 	require.Equal(t, tokenboundary.Client{
-		ID: "support-bot", Kind: tokenboundary.KindAgent, Grants: []tokenboundary.Grant{tokenboundary.ClientCredentials, tokenboundary.Exchange},
-		Connections: []string{"salesforce-prod"}, Actors: []string{"spiffe://acme.example/agents/*"},
+		ID: "support-bot", Kind: tokenboundary.KindAgent,
+		Grants:      []tokenboundary.Grant{tokenboundary.ClientCredentials, tokenboundary.Exchange, tokenboundary.Refresh},
+		Connections: []string{"salesforce-prod"}, Actors: []string{"spiffe://acme.example/agents/*"}, Binding: tokenboundary.BindingRequired,
 	}, c.Clients[0].Client)
 	require.Equal(t, config.Auth{Assertion: &config.Keys{File: in("keys.json")}}, c.Clients[0].Auth)
 	require.Equal(t, tokenboundary.Client{ID: "crm", Kind: tokenboundary.KindResource, Resource: "https://crm.example.com/"}, c.Clients[1].Client)
 	require.Equal(t, config.Auth{Secret: secret}, c.Clients[1].Auth)
-	require.Equal(t, tokenboundary.Client{ID: "ops", Kind: tokenboundary.KindOperator, Groups: []string{"support-leads"}}, c.Clients[2].Client)
+	require.Equal(t, tokenboundary.Client{
+		ID: "ops", Kind: tokenboundary.KindOperator, Groups: []string{"support-leads"}, Person: "alice@example.com",
+	}, c.Clients[2].Client)
 }
 
 func TestWhatMayBeLeftOut(t *testing.T) {
@@ -125,20 +130,17 @@ func TestEnvMayBeAsDeepAsJSON(t *testing.T) {
 	require.NoError(t, err)
 }
 
-func TestWhatIsNotBuiltYetWarns(t *testing.T) {
+func TestKeysAreBoundAsTheClientSays(t *testing.T) {
 	dir := room(t)
-	text := strings.ReplaceAll(base, "clock_leeway: 3s", "clock_leeway: 3s, refresh_token: 8h, refresh_grace: 0s")
-	text = strings.ReplaceAll(text, "token-exchange]", "token-exchange, refresh_token]")
-	c, err := parse(dir, text)
-	require.NoError(t, err)
-	file := filepath.Join(dir, "boundary.yaml")
-	require.Equal(t, []string{
-		file + ":6: lifetimes.refresh_token: refresh tokens are not issued yet",
-		file + ":6: lifetimes.refresh_grace: refresh tokens are not issued yet",
-		file + ":15: clients[0].grants[2]: refresh_token cannot be used yet",
-		file + ":27: clients[2].person: approvals are not built yet",
-	}, c.Warnings)
-	require.Len(t, c.Clients[0].Grants, 2, "what cannot be used is not granted")
+	for said, want := range map[string]tokenboundary.Binding{
+		"    dpop: off\n": tokenboundary.BindingOff, "    dpop: optional\n": tokenboundary.BindingOptional, "": tokenboundary.BindingOff,
+	} {
+		c, err := parse(dir, strings.Replace(base, "    dpop: required\n", said, 1))
+		require.NoError(t, err)
+		require.Equal(t, want, c.Clients[0].Binding, said)
+	}
+	_, err := parse(dir, strings.Replace(base, "    kind: operator\n", "    kind: operator\n    dpop: off\n", 1))
+	require.NoError(t, err, "what changes nothing is no contradiction")
 }
 
 // TestEveryMistakeStopsTheStart changes base in one place and expects the one message, with line and key.

@@ -36,7 +36,6 @@ func (v value) element(i int) value {
 type reader struct {
 	file, dir string
 	err       error
-	warnings  []string
 }
 
 func (r *reader) place(v value) Place { return Place{r.file, v.node.Line, v.key} }
@@ -45,10 +44,6 @@ func (r *reader) fail(v value, format string, args ...any) {
 	if r.err == nil {
 		r.err = r.place(v).Errorf(format, args...)
 	}
-}
-
-func (r *reader) warn(v value, problem string) {
-	r.warnings = append(r.warnings, r.place(v).Errorf("%s", problem).Error())
 }
 
 // fields are the known keys of a mapping and what reads each.
