@@ -1,10 +1,8 @@
-// Package bench measures the boundary. Nothing here is timed in a test; see docs/performance.md for the commands.
 package bench
 
 import (
 	"context"
 	"fmt"
-	"path/filepath"
 	"sync"
 	"testing"
 	"time"
@@ -12,13 +10,6 @@ import (
 	tb "github.com/tokenboundary/tokenboundary"
 	"github.com/tokenboundary/tokenboundary/lineage"
 	"github.com/tokenboundary/tokenboundary/store"
-	"github.com/tokenboundary/tokenboundary/store/bolt"
-	"github.com/tokenboundary/tokenboundary/store/memory"
-)
-
-const (
-	issuer = "https://boundary.example"
-	crm    = "https://crm.example.com/"
 )
 
 // governor returns a boundary over s whose policy grants what is asked for.
@@ -70,23 +61,11 @@ func grown(b *testing.B, g *tb.Governor, n int) lineage.ID {
 
 // BenchmarkRevokeTask shows that revoking a task costs the same whatever was derived from it.
 func BenchmarkRevokeTask(b *testing.B) {
-	stores := map[string]func() store.Store{
-		"memory": func() store.Store { return memory.New() },
-		"bolt": func() store.Store {
-			s, err := bolt.Open(filepath.Join(b.TempDir(), "bench.db"))
-			if err != nil {
-				b.Fatal(err)
-			}
-			b.Cleanup(func() { s.Close() }) //nolint:errcheck // nothing depends on it
-			return s
-		},
-	}
-	for _, name := range []string{"memory", "bolt"} {
+	for _, s := range stores {
 		for _, n := range []int{10, 100_000} {
-			b.Run(fmt.Sprintf("%s/derived=%d", name, n), func(b *testing.B) {
-				g := governor(b, stores[name]())
+			b.Run(fmt.Sprintf("%s/derived=%d", s.name, n), func(b *testing.B) {
+				g := governor(b, s.open(b))
 				r := lineage.Revocation{Selector: lineage.Selector{Kind: lineage.SelectTask, Value: grown(b, g, n).String()}}
-				ops := tb.Client{ID: "ops", Kind: tb.KindOperator}
 				for b.Loop() {
 					if _, err := g.Revoke(b.Context(), ops, r); err != nil {
 						b.Fatal(err)
