@@ -78,7 +78,7 @@ func (g *Governor) Approve(ctx context.Context, by Client, id lineage.ID, agree 
 	if agree {
 		event = state.Approve
 	}
-	for range attempts {
+	for range 4 * attempts { // polls change it as well
 		r, err := g.approve(ctx, by, id, event)
 		switch {
 		case err == nil:

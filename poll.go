@@ -24,6 +24,7 @@ func (h *hop) poll(ctx context.Context) error {
 	}
 	b := d.entry.Record.Body
 	h.subject, h.session, h.carried = b.Subject, b.Session, b.Actors
+	h.approved = &lineage.Approved{ID: d.entry.Record.ID()} // of a refusal too: it belongs to the request
 	if b.Client != h.client.ID {
 		return h.unacceptable("issued to another client")
 	}
@@ -116,6 +117,9 @@ func (h *hop) recall(ctx context.Context) error {
 	}
 	if h.parent != nil {
 		h.above = parentFacts(h.parent.Record, derivable(h.parent.Record, h.client.ID))
+	}
+	if h.approved.At.IsZero() { // nobody had to agree: it waited for a step-up
+		h.approved.At = h.now
 	}
 	ceiling := b.Granted
 	h.req.Connection = b.Connection

@@ -26,11 +26,11 @@ func (g *Governor) decidedByAnotherSet() func(lineage.Record) bool {
 // reconsider decides anew what lives, carries the selector and was decided on what no longer holds, and revokes what
 // would not be issued now.
 func (g *Governor) reconsider(
-	ctx context.Context, by Client, sel lineage.Selector, what string, outdated func(lineage.Record) bool,
+	ctx context.Context, by Client, sel lineage.Selector, after lineage.ID, what string, outdated func(lineage.Record) bool,
 ) (Outcome, error) {
-	var out Outcome
+	out := Outcome{Next: after}
 	keep := func(r lineage.Record) bool { return r.Kind != lineage.KindApproval && outdated(r) }
-	err := g.scan(ctx, sel, lineage.ID{}, keep, func(batch []store.Entry) error {
+	err := g.scan(ctx, sel, after, keep, func(batch []store.Entry) error {
 		var doomed []*hop
 		var why []*refusal
 		for _, e := range batch {
@@ -50,12 +50,14 @@ func (g *Governor) reconsider(
 			out.Examined++
 		}
 		n, err := g.revokeAll(ctx, by, what, doomed, why)
-		out.Revoked += n
+		if out.Revoked += n; err == nil {
+			out.Next = batch[len(batch)-1].Record.ID()
+		}
 		return err
 	})
 	switch {
 	case err == nil:
-		out.Complete = true
+		out.Complete, out.Next = true, lineage.ID{}
 	case ctx.Err() != nil:
 		err = nil
 	}

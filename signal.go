@@ -27,6 +27,9 @@ type Signal struct {
 	Assurance *Assurance
 	// Ended says that a session is over. It cuts all that came from it.
 	Ended bool
+
+	// After is where to go on with a signal whose outcome was not complete: its Next. The signal is otherwise the same.
+	After lineage.ID
 }
 
 // Assurance is how the subject of a session is authenticated. It is what policies see; what a token says of its session
@@ -48,8 +51,9 @@ type Outcome struct {
 	Examined int `json:"examined"`
 	Kept     int `json:"kept"`
 	Revoked  int `json:"revoked"`
-	// Complete is false where the context ended first. The same signal again goes on with what is left.
-	Complete bool `json:"complete"`
+	// Complete is false where the context ended first. The same signal again, from Next on, does what is left.
+	Complete bool       `json:"complete"`
+	Next     lineage.ID `json:"next,omitzero"`
 }
 
 // Signal records a change of context and decides anew what it touches: the live tokens, tasks and refresh families that
@@ -73,9 +77,9 @@ func (g *Governor) Signal(ctx context.Context, by Client, s Signal) (Outcome, er
 			return Outcome{}, err
 		}
 		if err := g.flights.pass(ctx); err != nil { // some are decided by the set before
-			return Outcome{}, nil
+			return Outcome{Next: s.After}, nil
 		}
-		return g.reconsider(ctx, by, everything, "another policy set is in force", g.decidedByAnotherSet())
+		return g.reconsider(ctx, by, everything, s.After, "another policy set is in force", g.decidedByAnotherSet())
 	case s.Ended:
 		return g.endSession(ctx, by, s.Selector)
 	}
@@ -87,7 +91,7 @@ func (g *Governor) Signal(ctx context.Context, by Client, s Signal) (Outcome, er
 	if err != nil {
 		return Outcome{}, err
 	}
-	return g.reconsider(ctx, by, sel, what, func(r lineage.Record) bool {
+	return g.reconsider(ctx, by, sel, s.After, what, func(r lineage.Record) bool {
 		b := r.Body
 		return b.Facts[key] < version && slices.Contains(about(b.Client, b.Subject, b.Actors, b.Session.ID), key)
 	})

@@ -2,6 +2,7 @@ package endpoint
 
 import (
 	"encoding/json"
+	"maps"
 	"net/http"
 	"time"
 
@@ -40,9 +41,17 @@ func (h *Handler) serveSignal(c *call) error {
 }
 
 // readSignal reads {"env"}, {"policies"}, or {"selector"} with at least one of "risk", "attributes", "assurance" and
-// "ended". A member that says nothing is refused: in a Signal it would be as if it was not there.
+// "ended"; beside each, "after" may say where to go on. A member that says nothing is refused: in a Signal it would be as
+// if it was not there.
 func readSignal(members map[string]json.RawMessage) (tokenboundary.Signal, error) {
 	var s tokenboundary.Signal
+	if raw, given := members["after"]; given {
+		if json.Unmarshal(raw, &s.After) != nil || s.After.IsZero() {
+			return s, bad("after is malformed")
+		}
+		members = maps.Clone(members)
+		delete(members, "after")
+	}
 	var selector, policies string
 	var risk, assurance map[string]json.RawMessage
 	err := read(members, map[string]any{

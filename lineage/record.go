@@ -87,7 +87,7 @@ type Body struct {
 	Recheck time.Duration `json:"recheck_ns,omitempty"`
 	// Deferred is set in an approval: what is waited for.
 	Deferred *Deferred `json:"deferred,omitempty"`
-	// Approved is set where an approval released what the record stands for.
+	// Approved is set where the record answers a deferred request. Cutting that request cuts what it released.
 	Approved *Approved `json:"approved,omitempty"`
 	// Code is the OAuth error code of a denial.
 	Code string `json:"code,omitempty"`
@@ -150,12 +150,12 @@ type Obligation struct {
 	Args   map[string]string `json:"args,omitempty"`
 }
 
-// Approved says who agreed to a request.
+// Approved names the deferred request that a record answers, and who agreed to it.
 type Approved struct {
-	ID     ID        `json:"id"`               // of the approval's record
+	ID     ID        `json:"id"`               // of the request's record
 	By     string    `json:"by,omitempty"`     // the operator's client; empty for a step-up
 	Person string    `json:"person,omitempty"` // whom that client stands for
-	At     time.Time `json:"at"`
+	At     time.Time `json:"at,omitzero"` // zero in a refusal, to which nobody agreed
 	// Groups are the groups that it was asked of.
 	Groups []string `json:"groups,omitempty"`
 }

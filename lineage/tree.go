@@ -122,7 +122,7 @@ func explain(r Record) []string {
 		out = append(out, "refused: "+safe(r.Body.Code))
 	}
 	out = append(out, waits(r.Body)...)
-	if a := r.Body.Approved; a != nil {
+	if a := r.Body.Approved; a != nil && !a.At.IsZero() {
 		out = append(out, agreed(*a))
 	}
 	for _, x := range r.Body.Reasons {
