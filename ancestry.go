@@ -70,7 +70,7 @@ func (h *hop) present(ctx context.Context, c Credential, param string) (Principa
 	if err != nil {
 		return p, nil, refuse(CodeInvalidRequest, param, "not acceptable: "+scrubbed(err, c))
 	}
-	if !p.Expires.IsZero() && !h.now.Before(p.Expires.Add(h.g.cfg.Lifetimes.ClockLeeway)) {
+	if !p.Expires.IsZero() && !h.g.latest().Before(p.Expires.Add(h.g.cfg.Lifetimes.ClockLeeway)) {
 		return p, nil, refuse(CodeInvalidRequest, param, "expired")
 	}
 	once, err := onceProof(p)

@@ -72,13 +72,13 @@ func (g *Governor) Approvals(ctx context.Context, by Client) ([]Approval, error)
 // part in the request, neither itself nor the person; else ErrForbidden.
 func (g *Governor) Approve(ctx context.Context, by Client, id lineage.ID, agree bool) (Approval, error) {
 	if !by.is(KindOperator) {
-		return Approval{}, ErrForbidden
+		return Approval{}, g.answer(ctx, by, ErrForbidden)
 	}
 	event := state.Refuse
 	if agree {
 		event = state.Approve
 	}
-	for range 4 * attempts { // polls change it as well
+	for range attempts {
 		r, err := g.approve(ctx, by, id, event)
 		switch {
 		case err == nil:
@@ -112,6 +112,14 @@ func (g *Governor) approve(ctx context.Context, by Client, id lineage.ID, event 
 	}
 	tx := g.tx(d.wait.At)
 	tx.Swaps = []store.Swap{d.becomes(g, to, value)}
+	tx.Unrevoked = []store.Unrevoked{d.wait.approver()}
+	marks, err := g.cfg.Store.Revoked(ctx, g.cfg.Issuer, tx.Unrevoked[0].Selectors)
+	if err != nil {
+		return r, unavailable("store", err)
+	}
+	if slices.ContainsFunc(marks, func(m lineage.Mark) bool { return m.Kills(d.wait.At) }) {
+		return r, ErrForbidden // blocked, or cut a moment ago
+	}
 	if err = g.change(ctx, by, tx); errors.Is(err, ErrConflict) {
 		err = errStale
 	}

@@ -14,30 +14,50 @@ import (
 	"github.com/tokenboundary/tokenboundary/store/storetest"
 )
 
-// TestWhatWasAgreedToStaysAgreedTo: a token that an approval released is kept, and refreshed, although the rule still
-// asks for one; but not where it asks somebody else.
+// TestWhatWasAgreedToStaysAgreedTo: a token that an approval released is kept although the rule still asks for one; but not
+// where it asks somebody else.
 func TestWhatWasAgreedToStaysAgreedTo(t *testing.T) {
-	w := newWorld(t, approving, refreshing)
+	w := newWorld(t, approving)
 	guarded := w.policy
 	d := w.waits(w.exchange("orchestrator", w.human("alice"), crm, "write"))
 	w.approved(d)
 	tok := w.polled("orchestrator", d)
-	require.NotEmpty(t, tok.RefreshValue())
 	w.policy = grantAll
 	unasked := w.issued(w.exchange("researcher", w.human("alice"), crm, "write"))
 	w.policy = guarded
 
-	require.Equal(t, tb.Outcome{Examined: 3, Kept: 2, Revoked: 1, Complete: true}, w.risk("subject:alice", "low"))
+	require.Equal(t, tb.Outcome{Examined: 2, Kept: 1, Revoked: 1, Complete: true}, w.risk("subject:alice", "low"))
 	require.Equal(t, lineage.Active, w.state(tok.ID))
 	require.Equal(t, lineage.Revoked, w.state(unasked.ID), "nobody has agreed to this one")
+
+	w.policy = obliged(grantAll, approvalBy("board", "write"))
+	require.Equal(t, tb.Outcome{Examined: 1, Revoked: 1, Complete: true}, w.risk("subject:alice", "high"))
+	require.Equal(t, lineage.Revoked, w.state(tok.ID))
+}
+
+// TestAnApprovalIsForOneTokenOrOneTask: what was agreed to is not granted again by a refresh, unless it was a task: then
+// until its deadline.
+func TestAnApprovalIsForOneTokenOrOneTask(t *testing.T) {
+	w := newWorld(t, approving, refreshing)
+	d := w.waits(w.exchange("orchestrator", w.human("alice"), crm, "write"))
+	w.approved(d)
+	require.Empty(t, w.polled("orchestrator", d).RefreshValue())
+
+	d = w.waits(w.exchange("orchestrator", w.human("bob"), crm, "read", "write"))
+	w.approved(d)
+	tok := w.polled("orchestrator", d)
+	require.Equal(t, []string{"read", "write"}, tok.Scopes)
+	require.Equal(t, []string{"read"}, w.issued(w.again("orchestrator", tok.RefreshValue())).Scopes)
+
+	req := w.exchange("orchestrator", w.human("carol"), crm, "write")
+	req.Task = &tb.TaskSpec{Purpose: "work", ExpiresIn: 20 * time.Minute}
+	d = w.waits(req)
+	require.Equal(t, 20*time.Minute, w.approved(d).Task.Deadline.Sub(w.clock.Now()), "what the approver saw")
+	tok = w.polled("orchestrator", d)
 	next := w.issued(w.again("orchestrator", tok.RefreshValue()))
 	require.Equal(t, []string{"write"}, next.Scopes)
 	require.Equal(t, d.ID, w.record(next.ID).Body.Approved.ID)
-	require.Equal(t, tb.Outcome{Examined: 3, Kept: 3, Complete: true}, w.risk("subject:alice", "medium"))
-
-	w.policy = obliged(grantAll, approvalBy("board", "write"))
-	require.Equal(t, tb.Outcome{Examined: 3, Revoked: 3, Complete: true}, w.risk("subject:alice", "high"))
-	require.Equal(t, lineage.Revoked, w.state(next.ID))
+	require.Equal(t, tb.Outcome{Examined: 4, Kept: 4, Complete: true}, w.risk("subject:carol", "medium"))
 }
 
 func TestAnApprovalIsNoneForAnotherToken(t *testing.T) {

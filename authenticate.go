@@ -37,7 +37,7 @@ func (g *Governor) Authenticate(ctx context.Context, cred Credential) (Client, e
 	case c.ID != p.Party.ID:
 		return Client{}, unavailable("clients", errors.New("registration of another client"))
 	}
-	if !p.Expires.IsZero() && !g.now().Before(p.Expires.Add(g.cfg.Lifetimes.ClockLeeway)) {
+	if !p.Expires.IsZero() && !g.latest().Before(p.Expires.Add(g.cfg.Lifetimes.ClockLeeway)) {
 		return Client{}, g.stranger(ctx, cred, errors.New("expired")) // spent ids are kept by our leeway, not the source's
 	}
 	if c.proof, err = onceProof(p); err != nil {

@@ -79,6 +79,14 @@ func (h *hop) body(r ruling, parent *lineage.Record) lineage.Body {
 	return b
 }
 
+// acting returns who acts: the actor chain or, where nobody else does, the subject itself.
+func acting(subject lineage.Party, chain []lineage.Party) []lineage.Party {
+	if len(chain) == 0 {
+		return []lineage.Party{subject}
+	}
+	return chain
+}
+
 // selectors returns the selectors of this hop and of everything it is made from, without those of its own envelope.
 func (h *hop) selectors(r ruling, parent *lineage.Record) []lineage.Selector {
 	own := []lineage.Selector{{Kind: lineage.SelectClient, Value: h.client.ID}}
@@ -90,7 +98,7 @@ func (h *hop) selectors(r ruling, parent *lineage.Record) []lineage.Selector {
 	add(lineage.SelectSubject, h.subject.ID)
 	add(lineage.SelectConnection, h.connection)
 	add(lineage.SelectSession, h.session.ID)
-	for _, a := range h.chain {
+	for _, a := range acting(h.subject, h.chain) {
 		add(lineage.SelectActor, a.ID)
 	}
 	if h.actor != nil {
@@ -108,6 +116,9 @@ func (h *hop) selectors(r ruling, parent *lineage.Record) []lineage.Selector {
 	}
 	if h.escort != nil {
 		own = append(own, h.escort.Record.Selectors()...)
+	}
+	if h.deferred != nil { // and with it what was only known then
+		own = append(own, h.deferred.entry.Record.Selectors()...)
 	}
 	return lineage.Union(own)
 }

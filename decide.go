@@ -30,7 +30,11 @@ func (h *hop) decide(ctx context.Context) error {
 		}
 		task := h.ruling
 		h.task = &task
-		return h.decideOwn(ctx, &lineage.Authority{Access: task.access, Details: task.details})
+		inside := lineage.Authority{Access: task.access, Details: task.details}
+		if h.deferred != nil {
+			inside = inside.Meet(h.deferred.entry.Record.Body.Granted)
+		}
+		return h.decideOwn(ctx, &inside)
 	case stands != nil && stands.Authority != nil: // a refreshed task token
 		if err := h.decideTask(ctx, stands.Authority.Access, stands.Authority); err != nil {
 			return err

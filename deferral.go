@@ -109,7 +109,7 @@ func (h *hop) postpone(ctx context.Context) (Decision, error) {
 	var secret [32]byte
 	rand.Read(secret[:]) //nolint:errcheck // never fails (crypto/rand)
 	digest := sha256.Sum256(secret[:])
-	value, err := json.Marshal(waitHead{Digest: digest[:], Pace: state.Pace{Interval: pollInterval}})
+	value, err := json.Marshal(waitHead{Digest: digest[:]})
 	if err != nil {
 		return Decision{}, unavailable("deferral", err)
 	}

@@ -20,20 +20,28 @@ import (
 
 // waitHead is the value of a deferred request's head; its state is one of package state.
 type waitHead struct {
-	Digest []byte     `json:"digest"` // of the secret
-	Pace   state.Pace `json:"pace"`
+	Digest []byte `json:"digest"` // of the secret
 	// Of a decision: by which operator, for whom it stands, and when.
 	By     string    `json:"by,omitempty"`
 	Person string    `json:"person,omitempty"`
 	At     time.Time `json:"at,omitzero"`
 }
 
+// approver returns the condition that whoever decided had not been cut or blocked when it did, nor has been since.
+func (w waitHead) approver() store.Unrevoked {
+	return store.Unrevoked{Since: w.At, Selectors: []lineage.Selector{
+		{Kind: lineage.SelectClient, Value: w.By}, {Kind: lineage.SelectSubject, Value: w.Person},
+	}}
+}
+
 func waitKey(id lineage.ID) string { return canon.Key("approval", id.String()) }
+func paceKey(id lineage.ID) string { return canon.Key("pace", id.String()) }
 
 // deferred is a deferred request that is being polled for.
 type deferred struct {
 	entry store.Entry
 	head  store.Head
+	pace  store.Head // how it is polled; in a head of its own, so that polls do not stand in the way of a decision
 	wait  waitHead
 }
 
@@ -81,20 +89,41 @@ func (g *Governor) deferredOf(ctx context.Context, code string) (*deferred, erro
 
 // waiting returns a deferred request by the id of its record. One whose head is gone has lapsed long ago.
 func (g *Governor) waiting(ctx context.Context, id lineage.ID) (*deferred, error) {
-	heads, err := g.cfg.Store.Heads(ctx, g.cfg.Issuer, []string{waitKey(id)})
+	found, err := g.waitingAll(ctx, []lineage.ID{id})
+	if err != nil {
+		return nil, err
+	}
+	if found[0] == nil {
+		return nil, fmt.Errorf("%w: deferred request", ErrNotFound)
+	}
+	return found[0], nil
+}
+
+// waitingAll returns deferred requests, in order, in two looks at the store; nil for what is none.
+func (g *Governor) waitingAll(ctx context.Context, ids []lineage.ID) ([]*deferred, error) {
+	keys := make([]string, 0, 2*len(ids))
+	for _, id := range ids {
+		keys = append(keys, waitKey(id), paceKey(id))
+	}
+	heads, err := g.cfg.Store.Heads(ctx, g.cfg.Issuer, keys)
 	if err != nil {
 		return nil, unavailable("store", err)
 	}
-	e, err := g.entry(ctx, id)
-	switch {
-	case err != nil:
-		return nil, err
-	case e.Record.Kind != lineage.KindApproval || e.Record.Body == nil || heads[0].Version == 0:
-		return nil, fmt.Errorf("%w: deferred request", ErrNotFound)
+	entries, err := g.cfg.Store.Get(ctx, g.cfg.Issuer, ids)
+	if err != nil {
+		return nil, unavailable("store", err)
 	}
-	d := &deferred{entry: e, head: heads[0]}
-	if json.Unmarshal(d.head.Value, &d.wait) != nil {
-		return nil, unavailable("deferral", errors.New("its head cannot be read"))
+	out := make([]*deferred, len(ids))
+	for i, e := range entries {
+		head := heads[2*i]
+		if e.Record.ID() != ids[i] || e.Record.Kind != lineage.KindApproval || e.Record.Body == nil || head.Version == 0 {
+			continue
+		}
+		d := &deferred{entry: e, head: head, pace: heads[2*i+1]}
+		if json.Unmarshal(head.Value, &d.wait) != nil {
+			return nil, unavailable("deferral", errors.New("its head cannot be read"))
+		}
+		out[i] = d
 	}
-	return d, nil
+	return out, nil
 }

@@ -124,6 +124,9 @@ func (h *hop) denyFirst(ctx context.Context, no *refusal, d Decision, tx store.T
 			return d, nil
 		case errors.As(err, &c) && h.client.proof != nil && isProof(h.client.proof):
 			return Decision{}, ErrUnauthenticated
+		case c != nil && slices.ContainsFunc(h.proofs, func(p *proof) bool { return isProof(p) && p.possession }):
+			h.proofs = slices.DeleteFunc(h.proofs, isProof) // a replay: it changes nothing
+			return h.deny(ctx, &refusal{code: CodeInvalidProof, param: "DPoP", why: "the proof was used before"})
 		case c != nil && slices.ContainsFunc(h.proofs, isProof): // other evidence was spent before: the rest counts all the same
 			tx.Swaps = slices.DeleteFunc(tx.Swaps, func(s store.Swap) bool { return s.Key == c.Key })
 		case errors.Is(err, store.ErrConflict):

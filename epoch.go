@@ -69,7 +69,7 @@ func entryOf(r lineage.Revocation, base uint64, by Client) lineage.Revocation {
 // restored from a copy, in which entries that readers have seen are missing. By must be an operator.
 func (g *Governor) RenewFeed(ctx context.Context, by Client) error {
 	if !by.is(KindOperator) {
-		return ErrForbidden
+		return g.answer(ctx, by, ErrForbidden)
 	}
 	for range attempts {
 		heads, err := g.cfg.Store.Heads(ctx, g.cfg.Issuer, []string{epochKey})

@@ -84,7 +84,7 @@ func about(client string, subject lineage.Party, chain []lineage.Party, session 
 	}
 	add(lineage.SelectSession, session)
 	add(lineage.SelectSubject, subject.ID)
-	for _, a := range chain {
+	for _, a := range acting(subject, chain) {
 		add(lineage.SelectActor, a.ID)
 	}
 	add(lineage.SelectClient, client)
@@ -131,10 +131,7 @@ func (h *hop) readFacts(ctx context.Context) error {
 
 // take notes what the head with the key says of a party or the session.
 func (f *factSet) take(h *hop, key string, p partyFacts) {
-	actor := h.subject
-	if len(h.chain) > 0 {
-		actor = h.chain[0]
-	}
+	actor := acting(h.subject, h.chain)[0]
 	for _, x := range []struct {
 		kind, value string
 		into        *map[string]any

@@ -57,6 +57,7 @@ func (g *Governor) Decide(ctx context.Context, req Request) (Decision, error) {
 // other error it must discard the token. A second Record with the same handle succeeds again; with
 // another handle it is ErrConflict, as is a decision that no longer holds.
 func (g *Governor) Record(ctx context.Context, d Decision, host HostToken) error {
+	defer g.flights.enter()()
 	if d.Effect != Allow || d.Pending == nil || len(d.Pending.Records) == 0 || canon.Name(host.Handle) != nil {
 		return fmt.Errorf("%w: not a pending decision and a handle", ErrInvalid)
 	}

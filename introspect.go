@@ -30,7 +30,7 @@ func (g *Governor) Introspect(ctx context.Context, by Client, raw string) (State
 		return State{}, nil
 	}
 	// What was decided may be relied on for so long; after that it must be what would be decided now.
-	if d := e.Record.Body.Recheck; d > 0 && !g.now().Before(e.Record.IssuedAt.Add(d)) {
+	if d := e.Record.Body.Recheck; d > 0 && !g.latest().Before(e.Record.IssuedAt.Add(d)) {
 		_, err := g.redecide(ctx, e)
 		var no *refusal
 		switch {

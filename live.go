@@ -27,7 +27,7 @@ func (g *Governor) scan(
 	if err != nil {
 		return err
 	}
-	now := g.latest()
+	now := g.now() // not the latest time seen: a clock that was ahead must not hide what other nodes take for alive
 	from := store.Position{Since: now.Add(-life - 2*g.cfg.Lifetimes.ClockLeeway), After: after}
 	var batch []lineage.Record
 	flush := func() error {

@@ -20,13 +20,17 @@ const (
 func (h *hop) oblige(r *ruling, all []lineage.Obligation, allowed []lineage.Access, held heldBack) error {
 	for _, o := range all {
 		bound := withScopes(allowed, o.Scopes)
-		if len(bound) == 0 || h.meets(o) {
+		if len(bound) == 0 {
+			continue
+		}
+		if h.meets(o) {
+			h.once(r, o)
 			continue
 		}
 		switch {
 		case h.req.Grant == Deferred && h.deferred.waitsFor(o):
 			return h.stillWaiting()
-		case h.req.Deferrable && h.mayWaitFor(o):
+		case h.req.Deferrable && h.req.Grant != Refresh && h.mayWaitFor(o):
 			h.wants = joinObligations(h.wants, []lineage.Obligation{o})
 			continue
 		}
@@ -48,12 +52,33 @@ func withScopes(access []lineage.Access, scopes []string) []lineage.Access {
 	return out
 }
 
+// once keeps what somebody agreed to from being granted again by a refresh: an approval is for one token or, where a task
+// was agreed to, for that task until its deadline.
+func (h *hop) once(r *ruling, o lineage.Obligation) {
+	if o.Kind != obligeApproval || h.ofTask() {
+		return
+	}
+	r.reasons = slices.Clone(r.reasons)
+	for i, x := range r.reasons {
+		if slices.Contains(o.Scopes, x.Scope) {
+			r.reasons[i].Refresh = false
+		}
+	}
+}
+
+// ofTask reports whether the decision is about a task, or about a token that stands for one.
+func (h *hop) ofTask() bool {
+	t := h.inheritedTask()
+	return h.req.Task != nil || t != nil && t.Authority != nil
+}
+
 // meets reports whether an obligation is met: somebody of the group has agreed to what is asked for, or the session is
 // authenticated as it must be.
 func (h *hop) meets(o lineage.Obligation) bool {
 	switch o.Kind {
 	case obligeApproval:
-		return h.approved != nil && o.Args["by"] != "" && slices.Contains(h.approved.Groups, o.Args["by"])
+		agreed := h.approved != nil && o.Args["by"] != "" && slices.Contains(h.approved.Groups, o.Args["by"])
+		return agreed && (h.req.Grant != Refresh || h.ofTask())
 	case obligeStepUp:
 		return steppedUp(h.facts.current(h.session), o.Args, h.now, h.g.cfg.Lifetimes.ClockLeeway)
 	}

@@ -37,17 +37,20 @@ func (g *Governor) list(ctx context.Context, key string, now time.Time) ([]*defe
 	if len(heads[0].Value) > 0 && json.Unmarshal(heads[0].Value, &all) != nil {
 		return nil, store.Head{}, unavailable("approvals", errors.New("their list cannot be read"))
 	}
-	var out []*deferred
+	var ids []lineage.ID
 	for _, x := range all {
-		if !now.Before(x.Expires) {
-			continue
+		if now.Before(x.Expires) {
+			ids = append(ids, x.ID)
 		}
-		d, err := g.waiting(ctx, x.ID)
-		switch {
-		case errors.Is(err, ErrNotFound):
+	}
+	found, err := g.waitingAll(ctx, ids)
+	if err != nil {
+		return nil, store.Head{}, err
+	}
+	var out []*deferred
+	for _, d := range found {
+		if d == nil {
 			continue
-		case err != nil:
-			return nil, store.Head{}, err
 		}
 		if s := stateOf(d.entry, now); d.head.State != state.Released && d.head.State != state.Refused && s != lineage.Revoked {
 			out = append(out, d)

@@ -74,20 +74,25 @@ func (h *hop) presentCode(ctx context.Context) (*deferred, error) {
 
 // stillWaiting tells the client to poll again, and to do so more slowly if it came too early.
 func (h *hop) stillWaiting() error {
-	d := h.deferred
-	wait, code := d.wait, CodeAuthorizationPending
-	var inTime bool
-	if wait.Pace, inTime = wait.Pace.Poll(h.now); !inTime {
+	d, code := h.deferred, CodeAuthorizationPending
+	pace := state.Pace{Interval: pollInterval}
+	if d.pace.Version > 0 && json.Unmarshal(d.pace.Value, &pace) != nil {
+		return unavailable("deferral", errors.New("its pace cannot be read"))
+	}
+	pace, inTime := pace.Poll(h.now)
+	if !inTime {
 		code = CodeSlowDown
 	}
-	value, err := json.Marshal(wait)
+	value, err := json.Marshal(pace)
 	if err != nil {
 		return unavailable("deferral", err)
 	}
 	no := &refusal{code: code, param: "deferral_code", why: "not yet", again: &Deferral{
-		Interval: wait.Pace.Interval, ExpiresIn: d.entry.Record.ExpiresAt.Sub(h.now),
+		Interval: pace.Interval, ExpiresIn: d.entry.Record.ExpiresAt.Sub(h.now),
 	}}
-	no.effect.Swaps = []store.Swap{d.becomes(h.g, d.head.State, value)}
+	no.effect.Swaps = []store.Swap{{
+		Key: d.pace.Key, Version: d.pace.Version, State: "set", Value: value, Expires: d.entry.Record.ExpiresAt.Add(2 * h.g.cfg.Lifetimes.ClockLeeway),
+	}}
 	return no
 }
 

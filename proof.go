@@ -33,7 +33,7 @@ func (h *hop) verifyProof(ctx context.Context, c Credential) error {
 		return no("not acceptable: " + scrubbed(err, c))
 	case !thumbprint(p.Key):
 		return no("it proves no key")
-	case !p.Expires.IsZero() && !h.now.Before(p.Expires.Add(h.g.cfg.Lifetimes.ClockLeeway)):
+	case !p.Expires.IsZero() && !h.g.latest().Before(p.Expires.Add(h.g.cfg.Lifetimes.ClockLeeway)):
 		return no("expired")
 	}
 	once, err := onceProof(p)

@@ -29,50 +29,79 @@ func (g *Governor) reconsider(
 	ctx context.Context, by Client, sel lineage.Selector, after lineage.ID, what string, outdated func(lineage.Record) bool,
 ) (Outcome, error) {
 	out := Outcome{Next: after}
+	var failed error
 	keep := func(r lineage.Record) bool { return r.Kind != lineage.KindApproval && outdated(r) }
 	err := g.scan(ctx, sel, after, keep, func(batch []store.Entry) error {
-		var doomed []*hop
-		var why []*refusal
+		var doomed []doom
+		at := out.Next
 		for _, e := range batch {
-			if s := stateOf(e, g.latest()); s != lineage.Active && s != lineage.Suspended {
-				continue
+			if ctx.Err() != nil {
+				break
 			}
-			h, err := g.redecide(ctx, e)
-			var no *refusal
+			d, err := g.judge(ctx, e, &out)
 			switch {
-			case err == nil:
-				out.Kept++
-			case errors.As(err, &no):
-				doomed, why = append(doomed, h), append(why, no)
-			default:
-				return err
+			case err != nil: // what stands behind it must not wait for it
+				failed = errors.Join(failed, err)
+			case d != nil:
+				doomed = append(doomed, *d)
 			}
-			out.Examined++
+			at = e.Record.ID()
 		}
-		n, err := g.revokeAll(ctx, by, what, doomed, why)
-		if out.Revoked += n; err == nil {
-			out.Next = batch[len(batch)-1].Record.ID()
+		n, err := g.revokeAll(context.WithoutCancel(ctx), by, what, doomed)
+		if out.Revoked += n; err != nil {
+			return err
 		}
-		return err
+		out.Next = at
+		return ctx.Err()
 	})
 	switch {
-	case err == nil:
-		out.Complete, out.Next = true, lineage.ID{}
 	case ctx.Err() != nil:
-		err = nil
+		return out, nil
+	case err != nil:
+		return out, err
+	case failed != nil:
+		return out, unavailable("some could not be decided anew", failed)
 	}
-	return out, err
+	out.Complete, out.Next = true, lineage.ID{}
+	return out, nil
+}
+
+// doom is a record that would not be issued now, decided anew, and why not.
+type doom struct {
+	*hop
+	no *refusal
+}
+
+// judge decides one live record anew, and returns it if it would not be issued now.
+func (g *Governor) judge(ctx context.Context, e store.Entry, out *Outcome) (*doom, error) {
+	if s := stateOf(e, g.now()); s != lineage.Active && s != lineage.Suspended {
+		return nil, nil
+	}
+	h, err := g.redecide(ctx, e)
+	var no *refusal
+	switch {
+	case err == nil:
+		out.Examined++
+		out.Kept++
+		return nil, nil
+	case errors.As(err, &no):
+		out.Examined++
+		return &doom{h, no}, nil
+	}
+	return nil, err
 }
 
 // revokeAll revokes what would not be issued now, each with the record of the refusal, all in one commit.
-func (g *Governor) revokeAll(ctx context.Context, by Client, what string, doomed []*hop, why []*refusal) (int, error) {
+func (g *Governor) revokeAll(ctx context.Context, by Client, what string, doomed []doom) (int, error) {
 	if len(doomed) == 0 {
 		return 0, nil
 	}
 	txs := make([]store.Tx, len(doomed))
-	for i, h := range doomed {
+	now := g.now() // of the commit: deciding may have taken longer than clocks may differ
+	for i, d := range doomed {
 		var err error
-		if txs[i], err = h.withdrawal(by, what, why[i]); err != nil {
+		d.now, d.since = now, now
+		if txs[i], err = d.withdrawal(by, what, d.no); err != nil {
 			return 0, err
 		}
 	}

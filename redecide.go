@@ -65,8 +65,12 @@ func (h *hop) holds(ctx context.Context, r lineage.Record) error {
 			scopes = asked
 		}
 		one, err := h.askAlone(ctx, a, scopes, granted)
-		h.ruling = h.ruling.and(one)
-		switch whole := err == nil && slices.Equal(one.access[0].Scopes, a.Scopes) && len(one.details) == len(granted.Details); {
+		if err == nil {
+			h.ruling = h.ruling.and(one)
+		} else {
+			h.ruling.reasons = append(h.ruling.reasons, one.reasons...)
+		}
+		switch whole := err == nil && slices.Equal(one.access[0].Scopes, a.Scopes); {
 		case errors.Is(err, ErrUnavailable):
 			return err
 		case whole, err == nil && r.Kind == lineage.KindGrant:
@@ -77,11 +81,14 @@ func (h *hop) holds(ctx context.Context, r lineage.Record) error {
 			return refuse(CodeInvalidScope, "scope", "less would be granted now")
 		}
 	}
+	details := lineage.Authority{Details: h.ruling.details}.Normal().Details // of all resources together
 	switch {
 	case len(granted.Access) == 0: // what a task token stands for is decided with the task
 		return nil
 	case kept == 0:
 		return refuse(CodeInvalidScope, "scope", "nothing would be granted by a refresh")
+	case r.Kind != lineage.KindGrant && len(details) != len(granted.Details):
+		return refuse(CodeInvalidDetails, "authorization_details", "less would be granted now")
 	case h.ruling.depth < len(h.chain):
 		return refuse(CodeInvalidRequest, "subject_token", "the chain is longer than the policy allows")
 	}

@@ -31,7 +31,13 @@ func (h *hop) refresh(ctx context.Context) error {
 		return err
 	}
 	h.family, h.approved = f, b.Approved
-	switch s := stateOf(e, h.g.latest()); {
+	s := stateOf(e, h.g.latest())
+	if s == lineage.Suspended && f != nil { // reuse ends it all the same
+		if err := h.use(f); err != nil {
+			return err
+		}
+	}
+	switch {
 	case s != lineage.Active:
 		return h.unacceptable("the refresh family is " + string(s))
 	case h.above == nil && len(e.Record.Parents) > 0:
@@ -109,12 +115,16 @@ func (h *hop) askAgain(b *lineage.Body) error {
 		return refuse(CodeInvalidTarget, "connection", "not the connection that was granted")
 	}
 	h.req.Connection = b.Connection
+	whole := ceiling
+	if !h.mints && h.req.Enforce&CapScopes == 0 { // what the host would grant again by itself
+		whole = b.Granted
+	}
 	if len(h.req.Resource) == 0 {
-		h.req.Resource = ceiling.Resources()
+		h.req.Resource = whole.Resources()
 	}
 	var all []string
 	for _, r := range h.req.Resource {
-		all = sortedUnion(all, ceiling.Scopes(r))
+		all = sortedUnion(all, whole.Scopes(r))
 	}
 	if slices.ContainsFunc(h.req.Scopes, func(s string) bool { return len(all) > 0 && !slices.Contains(all, s) }) {
 		return refuse(CodeInvalidScope, "scope", "more than was granted")

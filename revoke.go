@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/tokenboundary/tokenboundary/internal/canon"
 	"github.com/tokenboundary/tokenboundary/lineage"
@@ -17,10 +18,10 @@ import (
 // absolute the moment before which issuance is dead. Both are zero where they could not be read back.
 func (g *Governor) Revoke(ctx context.Context, by Client, r lineage.Revocation) (lineage.Revocation, error) {
 	if !by.is(KindOperator) {
-		return lineage.Revocation{}, ErrForbidden
+		return lineage.Revocation{}, g.answer(ctx, by, ErrForbidden)
 	}
 	if r.Action == lineage.Suspend || r.Action == lineage.Resume || len(r.Reason) > canon.MaxName || r.Check() != nil {
-		return lineage.Revocation{}, fmt.Errorf("%w: revocation", ErrInvalid)
+		return lineage.Revocation{}, g.answer(ctx, by, fmt.Errorf("%w: revocation", ErrInvalid))
 	}
 	base, err := g.epoch(ctx)
 	if err != nil {
@@ -54,24 +55,34 @@ func (g *Governor) change(ctx context.Context, by Client, tx store.Tx) error {
 	return err
 }
 
+// Spend uses up the single-use evidence that by was authenticated with. It is for whoever answers a request that would
+// change something without any other verb, because it cannot be understood. It is ErrUnauthenticated if the evidence was
+// used before.
+func (g *Governor) Spend(ctx context.Context, by Client) error {
+	if by.proof == nil {
+		return nil
+	}
+	return g.change(ctx, by, g.tx(g.now()))
+}
+
 // answer spends the evidence that a verb's caller was authenticated with before it is told no.
 func (g *Governor) answer(ctx context.Context, by Client, err error) error {
-	for _, no := range []error{ErrForbidden, ErrNotFound, ErrConflict} {
-		if errors.Is(err, no) && by.proof != nil {
-			if spent := g.change(ctx, by, g.tx(g.now())); spent != nil {
-				return spent
-			}
+	final := func(no error) bool { return errors.Is(err, no) }
+	if slices.ContainsFunc([]error{ErrForbidden, ErrInvalid, ErrNotFound, ErrConflict}, final) {
+		if spent := g.Spend(ctx, by); spent != nil {
+			return spent
 		}
 	}
 	return err
 }
 
 // Retire ends a token at the wish of the client it was issued to, or of an operator (RFC 7009). Retiring a refresh token
-// ends its family with every token of it; retiring a task token, or its refresh token, ends the task. A token that is not ours, or dead already, is no error; one issued to another client is a *DeniedError
-// (CodeUnauthorizedClient), and a caller of another kind ErrForbidden.
+// ends its family with every token of it; retiring a task token, or its refresh token, ends the task. A token that is not
+// ours, or dead already, is no error; one issued to another client is a *DeniedError (CodeUnauthorizedClient), and a
+// caller of another kind ErrForbidden.
 func (g *Governor) Retire(ctx context.Context, by Client, raw string) error {
 	if !by.Kind.mayGet() && !by.is(KindOperator) || by.ID == "" {
-		return ErrForbidden
+		return g.answer(ctx, by, ErrForbidden)
 	}
 	tx := g.tx(g.now())
 	e, err := g.own(ctx, raw)

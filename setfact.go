@@ -29,7 +29,7 @@ func (g *Governor) setFact(ctx context.Context, by Client, key string, s Signal)
 				return 0, err
 			}
 		}
-		value, err := s.apply(head.Value, g.now())
+		value, err := s.apply(head, g.now())
 		if err != nil {
 			return 0, err
 		}
@@ -45,8 +45,10 @@ func (g *Governor) setFact(ctx context.Context, by Client, key string, s Signal)
 	return 0, fmt.Errorf("%w: the facts keep changing", ErrConflict)
 }
 
-// apply returns the value of a head of facts after the signal.
-func (s Signal) apply(value []byte, now time.Time) ([]byte, error) {
+// apply returns the value of a head of facts after the signal. An assurance counts from now on, also one that was said
+// before; but not one that only goes on.
+func (s Signal) apply(head store.Head, now time.Time) ([]byte, error) {
+	value := head.Value
 	var old partyFacts
 	var next any
 	if s.Env != nil {
@@ -62,7 +64,7 @@ func (s Signal) apply(value []byte, now time.Time) ([]byte, error) {
 		if s.Risk != "" {
 			old.Risk = s.Risk
 		}
-		if a := s.Assurance; a != nil && (old.Assurance == nil || !old.Assurance.same(*a)) {
+		if a := s.Assurance; a != nil && (s.After.IsZero() || old.Assurance == nil || !old.Assurance.same(*a)) {
 			old.Assurance, old.Assured = a, now
 		}
 		old.Attributes = merged(old.Attributes, s.Attributes)

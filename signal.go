@@ -56,6 +56,9 @@ type Outcome struct {
 	Next     lineage.ID `json:"next,omitzero"`
 }
 
+// settling is how long decisions under way are waited for, at most.
+const settling = 5 * time.Second
+
 // Signal records a change of context and decides anew what it touches: the live tokens, tasks and refresh families that
 // carry the selector, or all where it has none. What would not be issued now is revoked, with the reasons in the lineage;
 // everything else stays. New decisions see the change from the moment it is recorded.
@@ -65,10 +68,10 @@ type Outcome struct {
 // sent again.
 func (g *Governor) Signal(ctx context.Context, by Client, s Signal) (Outcome, error) {
 	if !by.is(KindOperator) {
-		return Outcome{}, ErrForbidden
+		return Outcome{}, g.answer(ctx, by, ErrForbidden)
 	}
 	if err := s.check(); err != nil {
-		return Outcome{}, err
+		return Outcome{}, g.answer(ctx, by, err)
 	}
 	everything := lineage.Selector{Kind: lineage.SelectPath, Value: "/"}
 	switch {
@@ -76,10 +79,14 @@ func (g *Governor) Signal(ctx context.Context, by Client, s Signal) (Outcome, er
 		if err := g.change(ctx, by, g.tx(g.now())); err != nil {
 			return Outcome{}, err
 		}
-		if err := g.flights.pass(ctx); err != nil { // some are decided by the set before
-			return Outcome{Next: s.After}, nil
+		limited, cancel := g.cfg.Clock.WithTimeout(ctx, settling)
+		passed := g.flights.pass(limited)
+		cancel()
+		out, err := g.reconsider(ctx, by, everything, s.After, "another policy set is in force", g.decidedByAnotherSet())
+		if passed != nil { // something may be decided by the set before, and come later
+			out.Complete, out.Next = false, lineage.ID{}
 		}
-		return g.reconsider(ctx, by, everything, s.After, "another policy set is in force", g.decidedByAnotherSet())
+		return out, err
 	case s.Ended:
 		return g.endSession(ctx, by, s.Selector)
 	}

@@ -109,7 +109,7 @@ func TestARequestWaitsUntilTheSessionHasSteppedUp(t *testing.T) {
 	tok := w.polled("orchestrator", d)
 	require.Equal(t, []string{"write"}, tok.Scopes)
 	b := w.record(tok.ID).Body
-	require.Equal(t, &lineage.Approved{ID: d.ID}, b.Approved, "by nobody")
+	require.Equal(t, &lineage.Approved{ID: d.ID, At: w.clock.Now().UTC()}, b.Approved, "by nobody")
 	_, err = w.poll("orchestrator", d)
 	w.denies(err, tb.CodeInvalidGrant, "answered with a token already")
 

@@ -20,11 +20,11 @@ import (
 // client that started it, or an operator; what an operator has suspended, only an operator resumes (ErrForbidden).
 func (g *Governor) SetTask(ctx context.Context, by Client, id lineage.ID, to TaskState) (Task, error) {
 	if !by.Kind.mayGet() && !by.is(KindOperator) || by.ID == "" {
-		return Task{}, ErrForbidden
+		return Task{}, g.answer(ctx, by, ErrForbidden)
 	}
 	event, known := taskEvents[to]
 	if !known {
-		return Task{}, fmt.Errorf("%w: task state", ErrInvalid)
+		return Task{}, g.answer(ctx, by, fmt.Errorf("%w: task state", ErrInvalid))
 	}
 	for range attempts {
 		t, err := g.setTask(ctx, by, id, to, event)

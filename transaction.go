@@ -44,6 +44,9 @@ func (h *hop) conditions() []store.Unrevoked {
 	for _, e := range h.sources() {
 		out = append(out, store.Unrevoked{Selectors: e.Record.Selectors(), Since: e.Record.Since})
 	}
+	if h.deferred != nil && h.deferred.wait.By != "" {
+		out = append(out, h.deferred.wait.approver())
+	}
 	return out
 }
 

@@ -41,7 +41,7 @@ func newWork(b *testing.B) work {
 	return w
 }
 
-// copier makes records like others, of another person and agent.
+// copier makes records like others, of another person and agent, each a millisecond younger than the one before.
 type copier struct {
 	at           time.Time
 	names        map[string]string // by those in the original
@@ -50,6 +50,7 @@ type copier struct {
 }
 
 func (c *copier) copy(r lineage.Record) (lineage.Record, error) {
+	c.at = c.at.Add(time.Millisecond)
 	env, body := r.Envelope, *r.Body
 	env.IssuedAt, env.Since, env.ExpiresAt = c.at, c.at, c.at.Add(8*time.Hour)
 	env.Parents, env.Ancestors, env.Grant = c.translate(env.Parents), c.translate(env.Ancestors), c.ids[env.Grant]
@@ -79,14 +80,14 @@ func (c *copier) translate(ids []lineage.ID) (out []lineage.ID) {
 	return out
 }
 
-// again returns the same work, done by another agent for another person: its write, with n derived tokens, and what makes
-// more of these.
-func (w work) again(agent, person string, at time.Time, n int) (store.Tx, *copier, error) {
+// again returns the same work, done some time ago by another agent for another person: its write, with n derived tokens,
+// and what makes more of these.
+func (w work) again(agent, person string, age time.Duration, n int) (store.Tx, *copier, error) {
 	c := &copier{
-		at: at, agent: agent, human: person, ids: map[lineage.ID]lineage.ID{},
+		at: time.Now().Add(-age), agent: agent, human: person, ids: map[lineage.ID]lineage.ID{},
 		names: map[string]string{"alice": person, "session-alice": "session-" + person, "agent": agent},
 	}
-	tx := store.Tx{Issuer: issuer, Time: at, Leeway: time.Hour}
+	tx := store.Tx{Issuer: issuer, Time: time.Now(), Leeway: time.Hour}
 	for i := range n + 2 {
 		r := w.child
 		if i < 2 {
@@ -104,7 +105,7 @@ func (w work) again(agent, person string, at time.Time, n int) (store.Tx, *copie
 	return tx, c, nil
 }
 
-// crowd records a task of agent-0 under which n tokens have been derived.
+// crowd records a task of agent-0 under which n tokens have been derived, in commits as they come from many callers.
 func (w work) crowd(b *testing.B, s store.Store, n int) lineage.ID {
 	commit := func(tx store.Tx, err error) {
 		if err == nil {
@@ -114,13 +115,13 @@ func (w work) crowd(b *testing.B, s store.Store, n int) lineage.ID {
 			b.Fatal(err)
 		}
 	}
-	first := min(n, 100)
-	tx, c, err := w.again("agent-0", "person", time.Now(), first)
+	first := min(n, 256)
+	tx, c, err := w.again("agent-0", "person", time.Duration(n+10)*time.Millisecond, first)
 	commit(tx, err)
 	task := tx.Records[0].ID()
 	for done := first; done < n; done += len(tx.Records) {
 		tx = store.Tx{Issuer: issuer, Time: time.Now(), Leeway: time.Hour}
-		for range min(n-done, max(100, min(done/10, 3000))) {
+		for range min(n-done, 256) {
 			r, err := c.copy(w.child)
 			if err != nil {
 				b.Fatal(err)
@@ -148,7 +149,7 @@ func (w work) populate(b *testing.B, s store.Store, first, count, tokens int) {
 		size := leastBatch
 		for i := range count * perAgent {
 			agent := first + i/perAgent
-			tx, _, err := w.again(fmt.Sprintf("agent-%d", agent), fmt.Sprintf("person-%d-%d", agent, i%perAgent), time.Now(), derived)
+			tx, _, err := w.again(fmt.Sprintf("agent-%d", agent), fmt.Sprintf("person-%d-%d", agent, i%perAgent), time.Second, derived)
 			if err != nil {
 				failed <- err
 				return

@@ -37,18 +37,18 @@ func (h *Handler) serveApprovals(c *call) error {
 func (h *Handler) serveApprove(c *call) error {
 	by, id, err := h.named(c)
 	if err != nil {
-		return err
+		return h.reject(c, by, err)
 	}
 	members, err := exchange.ReadObject(c.r)
 	if err != nil {
-		return err
+		return h.reject(c, by, err)
 	}
 	var agree bool
 	if err := read(members, map[string]any{"approve": &agree}); err != nil {
-		return err
+		return h.reject(c, by, err)
 	}
 	if len(members) == 0 {
-		return bad("approve is missing")
+		return h.reject(c, by, bad("approve is missing"))
 	}
 	decided, err := h.g.Approve(c.r.Context(), by, id, agree)
 	if err != nil {

@@ -99,6 +99,15 @@ func (h *Handler) authenticateForm(c *call) (tokenboundary.Client, exchange.Form
 	return by, f, err
 }
 
+// reject answers a request that would change something and cannot be understood: what its client was authenticated with is
+// spent first.
+func (h *Handler) reject(c *call, by tokenboundary.Client, why error) error {
+	if err := h.g.Spend(c.r.Context(), by); err != nil {
+		return err
+	}
+	return why
+}
+
 // authenticateHeader authenticates the client of a request whose body, if any, is not a form.
 func (h *Handler) authenticateHeader(c *call) (tokenboundary.Client, error) {
 	c.bearer = true

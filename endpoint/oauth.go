@@ -81,7 +81,7 @@ func (h *Handler) serveIntrospect(c *call) error {
 func (h *Handler) serveRevoke(c *call) error {
 	by, token, err := h.tokenForm(c)
 	if err != nil {
-		return err
+		return h.reject(c, by, err)
 	}
 	if err := h.g.Retire(c.r.Context(), by, token); err != nil {
 		return err
@@ -96,7 +96,7 @@ func (h *Handler) serveRevoke(c *call) error {
 func (h *Handler) tokenForm(c *call) (tokenboundary.Client, string, error) {
 	by, f, err := h.authenticateForm(c)
 	if err != nil {
-		return tokenboundary.Client{}, "", err
+		return by, "", err
 	}
 	token, err := exchange.PresentedToken(f)
 	return by, token, err

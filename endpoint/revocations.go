@@ -27,7 +27,7 @@ func (h *Handler) serveCut(c *call) error {
 	}
 	order, err := readOrder(c.r)
 	if err != nil {
-		return err
+		return h.reject(c, by, err)
 	}
 	ctx := c.r.Context()
 	entry, err := h.g.Revoke(ctx, by, order)

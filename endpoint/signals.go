@@ -25,11 +25,11 @@ func (h *Handler) serveSignal(c *call) error {
 	}
 	members, err := exchange.ReadObject(c.r)
 	if err != nil {
-		return err
+		return h.reject(c, by, err)
 	}
 	signal, err := readSignal(members)
 	if err != nil {
-		return err
+		return h.reject(c, by, err)
 	}
 	limited, cancel := h.cfg.Clock.WithTimeout(c.r.Context(), signalTime)
 	defer cancel()

@@ -182,10 +182,10 @@ func TestSignalDecidesAnew(t *testing.T) {
 		return s.ok(s.exchanged("support-bot", s.human(person), tokenboundary.TypeIDToken)).text("access_token")
 	}
 	for _, c := range []struct{ person, body string }{
-		{"alice", `{"selector":"session:s-alice","risk":{"level":"high"}}`},
+		{"alice", `{"selector":"session:user:s-alice","risk":{"level":"high"}}`},
 		{"bob", `{"selector":"subject:user:bob","attributes":{"unit":"closed"}}`},
-		{"carol", `{"selector":"session:s-carol","assurance":{"acr":"copper","amr":["pwd"],"auth_time":1772366300}}`},
-		{"dave", `{"selector":"session:s-dave","ended":true}`},
+		{"carol", `{"selector":"session:user:s-carol","assurance":{"acr":"copper","amr":["pwd"],"auth_time":1772366300}}`},
+		{"dave", `{"selector":"session:user:s-dave","ended":true}`},
 	} {
 		t.Run(c.person, func(t *testing.T) {
 			s := s.in(t)
@@ -256,7 +256,7 @@ func TestStepUpOverTheWire(t *testing.T) {
 	require.Empty(t, s.ok(s.get("lead", "/approvals")).body["approvals"], "there is nothing to agree to")
 	s.clock.Add(10 * time.Second)
 	s.refused(s.pollFor("support-bot", code), 400, "authorization_pending", "")
-	s.signalled(fmt.Sprintf(`{"selector":"session:s-alice","assurance":{"acr":"aal2","amr":["hwk"],"auth_time":%d}}`, s.clock.Now().Unix()))
+	s.signalled(fmt.Sprintf(`{"selector":"session:user:s-alice","assurance":{"acr":"aal2","amr":["hwk"],"auth_time":%d}}`, s.clock.Now().Unix()))
 	s.clock.Add(10 * time.Second)
 	released := s.ok(s.pollFor("support-bot", code))
 	require.Equal(t, "refunds:write", released.text("scope"))

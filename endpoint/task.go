@@ -37,7 +37,7 @@ func (h *Handler) setTask(to tokenboundary.TaskState) func(*call) error {
 	return func(c *call) error {
 		by, id, err := h.named(c)
 		if err != nil {
-			return err
+			return h.reject(c, by, err)
 		}
 		task, err := h.g.SetTask(c.r.Context(), by, id, to)
 		if err != nil {

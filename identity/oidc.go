@@ -22,7 +22,8 @@ type OIDCConfig struct {
 	Issuer string
 	// Audience is what the aud of its tokens must contain. Required.
 	Audience string
-	// SubjectPrefix is put before every sub, to keep the names of several issuers apart. May be empty for one source.
+	// SubjectPrefix is put before every sub and sid, to keep the names of several issuers apart. May be empty for one
+	// source.
 	SubjectPrefix string
 	// Session says who sits behind its subjects: "human", "agent" or "workload". Required.
 	Session string
@@ -136,6 +137,9 @@ func (s *issuer) principal(c *claims) tokenboundary.Principal {
 		},
 		Issued: issued, Expires: expires, Identity: true,
 		Actors: c.actors(s.ns), MayAct: c.mayAct(s.ns),
+	}
+	if p.Session.ID != "" { // a name like any other: two issuers may use the same
+		p.Session.ID = s.ns.prefix + p.Session.ID
 	}
 	switch at := p.Session.AuthTime; {
 	case at.After(now.Add(s.cfg.Leeway)):

@@ -92,6 +92,9 @@ func (s *Source) keepsTo(p tokenboundary.Principal, all []*Source) error {
 		if strings.HasPrefix(p.Party.ID, other.space) {
 			return errors.New("identity: subject spells the prefix of another source")
 		}
+		if strings.HasPrefix(p.Session.ID, other.space) {
+			return errors.New("identity: session spells the prefix of another source")
+		}
 		for _, a := range p.Actors {
 			if strings.HasPrefix(a.ID, other.space) {
 				return errors.New("identity: actor spells the prefix of another source")

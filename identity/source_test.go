@@ -68,6 +68,7 @@ func TestSourcesKeepNamesApart(t *testing.T) {
 	require.NoError(t, err)
 	for _, sub := range []string{"corp|alice", "corp|", "system:serviceaccount:prod:crawler"} {
 		refuses(t, sources[0], idToken(t, with(alice, m{"sub": sub})), "subject spells the prefix")
+		refuses(t, sources[0], idToken(t, with(alice, m{"sid": sub})), "session spells the prefix")
 		refuses(t, sources[0], idToken(t, with(alice, m{"act": m{"sub": "a", "act": m{"sub": sub}}})), "actor spells the prefix")
 	}
 	refuses(t, sources[0], idToken(t, with(alice, m{"act": m{"sub": agentID}})), "actor spells the prefix")

@@ -94,6 +94,9 @@ func verifyBody(child, parent Record, subject bool) error {
 	if !subject || child.Kind == KindDenial {
 		return nil
 	}
+	if parent.Body.Bound != "" && child.Body.Bound == "" {
+		return errors.New("is not bound to a key as its parent is")
+	}
 	from := parent.Derivable()
 	for _, to := range []Authority{child.Body.Granted, child.Derivable()} {
 		to.Details = nil

@@ -155,7 +155,7 @@ type Approved struct {
 	ID     ID        `json:"id"`               // of the request's record
 	By     string    `json:"by,omitempty"`     // the operator's client; empty for a step-up
 	Person string    `json:"person,omitempty"` // whom that client stands for
-	At     time.Time `json:"at,omitzero"` // zero in a refusal, to which nobody agreed
+	At     time.Time `json:"at,omitzero"`      // zero in a refusal, to which nobody agreed
 	// Groups are the groups that it was asked of.
 	Groups []string `json:"groups,omitempty"`
 }
