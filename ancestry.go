@@ -40,7 +40,7 @@ func (h *hop) exchange(ctx context.Context) error {
 		return err
 	case e != nil:
 		h.mayAct = p.MayAct
-		err = h.inherit()
+		err = h.inherit(ctx)
 	default:
 		err = h.begin(ctx, p)
 	}
@@ -94,14 +94,39 @@ func (h *hop) present(ctx context.Context, c Credential, param string) (Principa
 	return p, &e, nil
 }
 
-// inherit takes the ceiling from the record behind the subject token.
-func (h *hop) inherit() error {
+// inherit takes the ceiling from the record behind the subject token. A delegate must be named by the rules that granted
+// it, and by those that would grant it now.
+func (h *hop) inherit(ctx context.Context) error {
 	ceiling := derivable(h.parent.Record, h.client.ID)
-	if len(ceiling.Access) == 0 && h.parent.Record.Body.Client != h.client.ID {
-		return refuse(CodeInvalidRequest, "subject_token", "not delegable to this client")
+	if h.parent.Record.Body.Client != h.client.ID {
+		now, err := h.reasonsNow(ctx)
+		if err != nil {
+			return err
+		}
+		ceiling.Access = grantedBy(ceiling.Access, now, func(r lineage.Reason) bool { return slices.Contains(r.Delegates, h.client.ID) })
+		if len(ceiling.Access) == 0 {
+			return refuse(CodeInvalidRequest, "subject_token", "not delegable to this client")
+		}
 	}
 	h.ceiling, h.above = &ceiling, parentFacts(h.parent.Record, ceiling)
 	return nil
+}
+
+// reasonsNow returns what the policy says now of what the subject token stands for: the task, or its own grant.
+func (h *hop) reasonsNow(ctx context.Context) ([]lineage.Reason, error) {
+	e := *h.parent
+	if t := e.Record.Body.Task; t != nil && t.Authority != nil {
+		var err error
+		if e, err = h.g.entry(ctx, t.ID); err != nil {
+			return nil, unavailable("task", err)
+		}
+	}
+	again, err := h.g.redecide(ctx, e)
+	var no *refusal
+	if err != nil && !errors.As(err, &no) {
+		return nil, err
+	}
+	return again.ruling.said, nil // whatever else would be different
 }
 
 // derivable returns what a client may derive from a token. Being named in aud gives no right; where the token was issued

@@ -52,7 +52,7 @@ func (g *Governor) Approvals(ctx context.Context, by Client) ([]Approval, error)
 		}
 		for _, d := range open {
 			r := d.entry.Record
-			if d.head.State != state.Pending || seen[r.ID()] || stateOf(d.entry, g.latest()) != lineage.Active {
+			if d.head.State != state.Pending || seen[r.ID()] || !g.decidable(d.entry) {
 				continue
 			}
 			seen[r.ID()] = true
@@ -102,7 +102,7 @@ func (g *Governor) approve(ctx context.Context, by Client, id lineage.ID, event 
 	switch {
 	case by.Person == "" || len(groups) == 0 || !subset(groups, by.Groups) || takesPart(r, by):
 		return r, ErrForbidden
-	case !open || stateOf(d.entry, g.latest()) != lineage.Active:
+	case !open || !g.decidable(d.entry):
 		return r, fmt.Errorf("%w: the request is %s, or has lapsed", ErrConflict, d.head.State)
 	}
 	d.wait.By, d.wait.Person, d.wait.At = by.ID, by.Person, g.now()
@@ -124,6 +124,12 @@ func (g *Governor) approve(ctx context.Context, by Client, id lineage.ID, event 
 		err = errStale
 	}
 	return r, err
+}
+
+// decidable reports whether a deferred request can still be agreed to: also while its task is suspended.
+func (g *Governor) decidable(e store.Entry) bool {
+	s := stateOf(e, g.latest())
+	return s == lineage.Active || s == lineage.Suspended
 }
 
 // takesPart reports whether an operator, or the person it stands for, appears anywhere in what a request comes from: as

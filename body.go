@@ -70,7 +70,7 @@ func (h *hop) body(r ruling, parent *lineage.Record) lineage.Body {
 		b.Recheck = sooner(b.Recheck, h.parent.Record.Body.Recheck)
 	}
 	if h.facts != nil {
-		b.Facts, b.Session = h.facts.versions(), h.facts.carried(h.session)
+		b.Facts, b.Session = h.facts.versions(), h.facts.carried(h.session, h.parent == nil && h.deferred != nil && h.deferred.waitedFor(obligeStepUp))
 	}
 	if h.escort != nil {
 		b.ActorToken = h.escort.Record.ID()

@@ -52,6 +52,9 @@ const (
 // sealDeferral makes the record of a request that has to wait: exactly what would be granted, and for how long.
 func (h *hop) sealDeferral(depth int) error {
 	expires := h.clamp(h.now.Add(h.g.cfg.Lifetimes.Approval)).Truncate(time.Second)
+	if !h.lapse.IsZero() && h.lapse.Before(expires) {
+		expires = h.lapse.Truncate(time.Second)
+	}
 	parent, r := h.parentRecord(), h.ruling
 	body := h.body(r, parent)
 	body.Task = h.inheritedTask()
@@ -77,7 +80,7 @@ func (h *hop) sealDeferral(depth int) error {
 	if t := h.req.Task; t != nil {
 		body.Deferred.Task = &lineage.AskedTask{MaxDerivations: t.MaxDerivations, Authority: t.Authority}
 	}
-	body.Deferred.Digest = digestOf(body, parent)
+	body.Deferred.Digest = digestOf(body, parent, h.now)
 	record, err := lineage.Seal(h.envelope(lineage.KindApproval, parent, expires), body)
 	if err != nil {
 		return refuse(CodeInvalidRequest, "scope", "the record would be too large")
@@ -86,15 +89,26 @@ func (h *hop) sealDeferral(depth int) error {
 	return nil
 }
 
-// digestOf identifies a request to those who agree to it: who asks, for whom, in which way, from what, and for what. What
-// is good for one use only is not part of it.
-func digestOf(b lineage.Body, parent *lineage.Record) string {
+// digestOf identifies a request to those who agree to it: who asks, for whom, in which way, from what, and for what and how
+// long. When it was asked, and what is good for one use only, is not part of it.
+func digestOf(b lineage.Body, parent *lineage.Record, now time.Time) string {
 	from := ""
 	if parent != nil {
 		from = parent.ID().String()
 	}
+	granted := b.Granted
+	granted.NotAfter = time.Time{}
 	parts := []string{"approval", b.Client, b.Bound, b.GrantType, b.Connection, from, b.ActorToken.String()}
-	for _, v := range []any{b.Subject, b.Actors, b.Task, b.Granted, b.Audience, b.Deferred.Lifetime} {
+	all := []any{b.Subject, b.Actors, granted, b.Audience, b.Deferred.Lifetime}
+	if t := b.Task; t != nil {
+		all = append(all, t.ID, t.Purpose, t.Context, t.Budget)
+		if t.Authority != nil { // of a task that would be started
+			authority := *t.Authority
+			authority.NotAfter = time.Time{}
+			all = append(all, authority, t.Deadline.Sub(now).Round(time.Second))
+		}
+	}
+	for _, v := range all {
 		data, _ := json.Marshal(v) // plain data: cannot fail
 		parts = append(parts, string(data))
 	}

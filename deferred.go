@@ -52,6 +52,11 @@ func (d *deferred) waitsFor(o lineage.Obligation) bool {
 	})
 }
 
+// waitedFor reports whether the request was deferred for an obligation of the kind.
+func (d *deferred) waitedFor(kind string) bool {
+	return slices.ContainsFunc(d.entry.Record.Body.Deferred.Wants, func(w lineage.Obligation) bool { return w.Kind == kind })
+}
+
 // release returns the write by which the request is answered, once.
 func (d *deferred) release(g *Governor) store.Swap {
 	to, _ := state.Wait(d.head.State, state.Release) // poll lets nothing else come here

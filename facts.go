@@ -160,8 +160,12 @@ func (f *factSet) current(s lineage.Session) lineage.Session {
 
 // carried returns the session as a token may state it. What a signal has changed since is left out: a derivation neither
 // raises the assurance of the session it came from, nor states one that no longer holds.
-func (f *factSet) carried(s lineage.Session) lineage.Session {
+// A request that waited for a step-up, made from no token, states the one that it waited for.
+func (f *factSet) carried(s lineage.Session, steppedUp bool) lineage.Session {
 	now := f.current(s)
+	if steppedUp {
+		return now
+	}
 	if !now.AuthTime.Equal(s.AuthTime) {
 		s.AuthTime = time.Time{}
 	}

@@ -21,6 +21,7 @@ type ruling struct {
 	derivations uint64
 	recheck     time.Duration // zero: none
 	reasons     []lineage.Reason
+	said        []lineage.Reason     // by the policy, before anything was held back
 	unmet       []lineage.Obligation // what held something back
 	controls    []string
 }
@@ -28,7 +29,7 @@ type ruling struct {
 func rulingOf(v Verdict) ruling {
 	r := ruling{
 		version: v.Version, lifetime: v.Lifetime, depth: v.Depth, derivations: v.Derivations,
-		recheck: v.Recheck, reasons: v.Reasons, controls: v.Controls,
+		recheck: v.Recheck, reasons: v.Reasons, said: v.Reasons, controls: v.Controls,
 	}
 	if v.Path != "" {
 		r.paths = []string{v.Path}
@@ -54,7 +55,7 @@ func (r ruling) and(o ruling) ruling {
 	r.details = slices.Concat(r.details, o.details)
 	r.lifetime, r.depth, r.derivations = min(r.lifetime, o.lifetime), min(r.depth, o.depth), min(r.derivations, o.derivations)
 	r.recheck = sooner(r.recheck, o.recheck)
-	r.reasons = slices.Concat(r.reasons, o.reasons)
+	r.reasons, r.said = slices.Concat(r.reasons, o.reasons), slices.Concat(r.said, o.said)
 	r.unmet = joinObligations(r.unmet, o.unmet)
 	r.controls = sortedUnion(r.controls, o.controls)
 	return r

@@ -39,6 +39,7 @@ type hop struct {
 	since    time.Time          // the oldest outside evidence
 	evidence []store.Unrevoked  // what must not have been revoked since the evidence was made
 	bound    time.Time          // the end of the outside credential, where it bounds the result
+	lapse    time.Time          // the end of the outside credential, which bounds how long the request may wait
 
 	// chain
 	chain []lineage.Party // the actor chain of the result

@@ -23,22 +23,30 @@ func (g *Governor) decidedByAnotherSet() func(lineage.Record) bool {
 	return func(r lineage.Record) bool { return r.Policy != version }
 }
 
-// reconsider decides anew what lives, carries the selector and was decided on what no longer holds, and revokes what
-// would not be issued now.
-func (g *Governor) reconsider(
-	ctx context.Context, by Client, sel lineage.Selector, after lineage.ID, what string, outdated func(lineage.Record) bool,
-) (Outcome, error) {
-	out := Outcome{Next: after}
+// review is what is decided anew: what carries the selector, is in the state, and was decided on what no longer holds.
+type review struct {
+	sel      lineage.Selector
+	state    lineage.State
+	outdated func(lineage.Record) bool
+	what     string // has changed
+	after    lineage.ID
+}
+
+// reconsider decides anew what the review is about, and revokes what would not be issued now.
+func (g *Governor) reconsider(ctx context.Context, by Client, v review) (Outcome, error) {
+	out := Outcome{Next: v.after}
 	var failed error
-	keep := func(r lineage.Record) bool { return r.Kind != lineage.KindApproval && outdated(r) }
-	err := g.scan(ctx, sel, after, keep, func(batch []store.Entry) error {
+	keep := func(r lineage.Record) bool { // a refresh and a release are decided when they are asked for
+		return (r.Kind == lineage.KindToken || r.Kind == lineage.KindTask) && v.outdated(r)
+	}
+	err := g.scan(ctx, v.sel, v.after, keep, func(batch []store.Entry) error {
 		var doomed []doom
 		at := out.Next
 		for _, e := range batch {
 			if ctx.Err() != nil {
 				break
 			}
-			d, err := g.judge(ctx, e, &out)
+			d, err := g.judge(ctx, e, v.state, &out)
 			switch {
 			case err != nil: // what stands behind it must not wait for it
 				failed = errors.Join(failed, err)
@@ -47,7 +55,7 @@ func (g *Governor) reconsider(
 			}
 			at = e.Record.ID()
 		}
-		n, err := g.revokeAll(context.WithoutCancel(ctx), by, what, doomed)
+		n, err := g.revokeAll(context.WithoutCancel(ctx), by, v.what, doomed)
 		if out.Revoked += n; err != nil {
 			return err
 		}
@@ -72,9 +80,9 @@ type doom struct {
 	no *refusal
 }
 
-// judge decides one live record anew, and returns it if it would not be issued now.
-func (g *Governor) judge(ctx context.Context, e store.Entry, out *Outcome) (*doom, error) {
-	if s := stateOf(e, g.now()); s != lineage.Active && s != lineage.Suspended {
+// judge decides one record in the state anew, and returns it if it would not be issued now.
+func (g *Governor) judge(ctx context.Context, e store.Entry, state lineage.State, out *Outcome) (*doom, error) {
+	if stateOf(e, g.now()) != state {
 		return nil, nil
 	}
 	h, err := g.redecide(ctx, e)

@@ -26,9 +26,6 @@ func (g *Governor) redecide(ctx context.Context, e store.Entry) (*hop, error) {
 			Resource: b.Requested.Resources, Scopes: b.Requested.Scopes,
 		},
 	}
-	if e.Record.Kind == lineage.KindGrant { // what it stands for is a refresh
-		h.grant, h.req.Grant = Refresh, Refresh
-	}
 	c, err := g.cfg.Clients.Client(ctx, b.Client)
 	switch {
 	case errors.Is(err, ErrNotFound):
@@ -51,43 +48,35 @@ func (g *Governor) redecide(ctx context.Context, e store.Entry) (*hop, error) {
 	return h, h.holds(ctx, e.Record)
 }
 
-// holds decides each resource of what was granted by itself, and refuses where less would be granted now. A refresh family
-// holds as long as a refresh would grant anything: how much, each refresh says.
+// holds decides each resource of what was granted by itself, and refuses where less would be granted now.
 func (h *hop) holds(ctx context.Context, r lineage.Record) error {
-	granted := r.Body.Granted
-	if r.Kind == lineage.KindGrant {
-		granted.Access = refreshable(granted.Access, r.Body.Reasons)
-	}
-	asked, kept := h.req.Scopes, 0
+	granted, asked := r.Body.Granted, h.req.Scopes
+	var first error // the others are asked all the same, for what is said of them
 	for _, a := range granted.Access {
 		scopes := a.Scopes
 		if r.Kind == lineage.KindToken && len(asked) > 0 {
 			scopes = asked
 		}
 		one, err := h.askAlone(ctx, a, scopes, granted)
-		if err == nil {
-			h.ruling = h.ruling.and(one)
-		} else {
-			h.ruling.reasons = append(h.ruling.reasons, one.reasons...)
-		}
-		switch whole := err == nil && slices.Equal(one.access[0].Scopes, a.Scopes); {
+		switch {
 		case errors.Is(err, ErrUnavailable):
 			return err
-		case whole, err == nil && r.Kind == lineage.KindGrant:
-			kept++
-		case r.Kind != lineage.KindGrant && err != nil:
-			return err
-		case r.Kind != lineage.KindGrant:
-			return refuse(CodeInvalidScope, "scope", "less would be granted now")
+		case err == nil && slices.Equal(one.access[0].Scopes, a.Scopes):
+			h.ruling = h.ruling.and(one)
+			continue
+		case err == nil:
+			err = refuse(CodeInvalidScope, "scope", "less would be granted now")
+		}
+		h.ruling.reasons, h.ruling.said = append(h.ruling.reasons, one.reasons...), append(h.ruling.said, one.said...)
+		if first == nil {
+			first = err
 		}
 	}
 	details := lineage.Authority{Details: h.ruling.details}.Normal().Details // of all resources together
 	switch {
-	case len(granted.Access) == 0: // what a task token stands for is decided with the task
-		return nil
-	case kept == 0:
-		return refuse(CodeInvalidScope, "scope", "nothing would be granted by a refresh")
-	case r.Kind != lineage.KindGrant && len(details) != len(granted.Details):
+	case first != nil, len(granted.Access) == 0: // what a task token stands for is decided with the task
+		return first
+	case len(details) != len(granted.Details):
 		return refuse(CodeInvalidDetails, "authorization_details", "less would be granted now")
 	case h.ruling.depth < len(h.chain):
 		return refuse(CodeInvalidRequest, "subject_token", "the chain is longer than the policy allows")

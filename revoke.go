@@ -55,21 +55,11 @@ func (g *Governor) change(ctx context.Context, by Client, tx store.Tx) error {
 	return err
 }
 
-// Spend uses up the single-use evidence that by was authenticated with. It is for whoever answers a request that would
-// change something without any other verb, because it cannot be understood. It is ErrUnauthenticated if the evidence was
-// used before.
-func (g *Governor) Spend(ctx context.Context, by Client) error {
-	if by.proof == nil {
-		return nil
-	}
-	return g.change(ctx, by, g.tx(g.now()))
-}
-
 // answer spends the evidence that a verb's caller was authenticated with before it is told no.
 func (g *Governor) answer(ctx context.Context, by Client, err error) error {
 	final := func(no error) bool { return errors.Is(err, no) }
-	if slices.ContainsFunc([]error{ErrForbidden, ErrInvalid, ErrNotFound, ErrConflict}, final) {
-		if spent := g.Spend(ctx, by); spent != nil {
+	if by.proof != nil && slices.ContainsFunc([]error{ErrForbidden, ErrInvalid, ErrNotFound, ErrConflict}, final) {
+		if spent := g.change(ctx, by, g.tx(g.now())); spent != nil {
 			return spent
 		}
 	}

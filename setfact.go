@@ -16,8 +16,8 @@ import (
 // setFact writes what the signal says into the head with the key and returns its version. A signal that is known already
 // writes nothing.
 func (g *Governor) setFact(ctx context.Context, by Client, key string, s Signal) (uint64, error) {
-	for range attempts {
-		heads, err := g.cfg.Store.Heads(ctx, g.cfg.Issuer, []string{key})
+	for range 4 * attempts { // signals about other things count as well
+		heads, err := g.cfg.Store.Heads(ctx, g.cfg.Issuer, []string{key, signalsKey})
 		if err != nil {
 			return 0, unavailable("store", err)
 		}
@@ -36,13 +36,36 @@ func (g *Governor) setFact(ctx context.Context, by Client, key string, s Signal)
 		tx, version := g.tx(g.now()), head.Version
 		if !bytes.Equal(value, head.Value) {
 			version++
-			tx.Swaps = []store.Swap{{Key: key, Version: head.Version, State: "set", Value: value}}
+			tx.Swaps = []store.Swap{
+				{Key: key, Version: head.Version, State: "set", Value: value},
+				{Key: signalsKey, Version: heads[1].Version, State: "set"},
+			}
 		}
 		if err := g.change(ctx, by, tx); !errors.Is(err, ErrConflict) {
 			return version, err
 		}
 	}
 	return 0, fmt.Errorf("%w: the facts keep changing", ErrConflict)
+}
+
+// signalsKey is the head that counts signals: whoever decides many things anew and then relies on all of them requires that
+// there was none in between.
+const signalsKey = "fact:signals"
+
+// announce counts a signal that changes no facts.
+func (g *Governor) announce(ctx context.Context, by Client) error {
+	for range 4 * attempts {
+		heads, err := g.cfg.Store.Heads(ctx, g.cfg.Issuer, []string{signalsKey})
+		if err != nil {
+			return unavailable("store", err)
+		}
+		tx := g.tx(g.now())
+		tx.Swaps = []store.Swap{{Key: signalsKey, Version: heads[0].Version, State: "set"}}
+		if err := g.change(ctx, by, tx); !errors.Is(err, ErrConflict) {
+			return err
+		}
+	}
+	return fmt.Errorf("%w: the facts keep changing", ErrConflict)
 }
 
 // apply returns the value of a head of facts after the signal. An assurance counts from now on, also one that was said

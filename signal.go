@@ -46,8 +46,8 @@ func (a Assurance) same(b Assurance) bool {
 
 // Outcome is what a signal came to.
 type Outcome struct {
-	// Examined is how many live tokens, tasks and refresh families were decided anew; Revoked how many of them would not
-	// be issued now, and are dead.
+	// Examined is how many live tokens and tasks were decided anew; Revoked how many of them would not be issued now, and
+	// are dead.
 	Examined int `json:"examined"`
 	Kept     int `json:"kept"`
 	Revoked  int `json:"revoked"`
@@ -59,9 +59,9 @@ type Outcome struct {
 // settling is how long decisions under way are waited for, at most.
 const settling = 5 * time.Second
 
-// Signal records a change of context and decides anew what it touches: the live tokens, tasks and refresh families that
-// carry the selector, or all where it has none. What would not be issued now is revoked, with the reasons in the lineage;
-// everything else stays. New decisions see the change from the moment it is recorded.
+// Signal records a change of context and decides anew what it touches: the live tokens and tasks that carry the selector, or
+// all where it has none. What would not be issued now is revoked, with the reasons in the lineage;
+// everything else stays. What is suspended is decided anew when it is resumed, a refresh family at every refresh. New decisions see the change from the moment it is recorded.
 //
 // By must be an operator. ErrInvalid is a signal that has no meaning. Where ctx ends before all is decided anew, the
 // outcome is not complete and the error nil. Any other error leaves open what was decided anew: the same signal can be
@@ -76,13 +76,15 @@ func (g *Governor) Signal(ctx context.Context, by Client, s Signal) (Outcome, er
 	everything := lineage.Selector{Kind: lineage.SelectPath, Value: "/"}
 	switch {
 	case s.Reloaded:
-		if err := g.change(ctx, by, g.tx(g.now())); err != nil {
+		if err := g.announce(ctx, by); err != nil {
 			return Outcome{}, err
 		}
 		limited, cancel := g.cfg.Clock.WithTimeout(ctx, settling)
 		passed := g.flights.pass(limited)
 		cancel()
-		out, err := g.reconsider(ctx, by, everything, s.After, "another policy set is in force", g.decidedByAnotherSet())
+		out, err := g.reconsider(ctx, by, review{
+			everything, lineage.Active, g.decidedByAnotherSet(), "another policy set is in force", s.After,
+		})
 		if passed != nil { // something may be decided by the set before, and come later
 			out.Complete, out.Next = false, lineage.ID{}
 		}
@@ -98,10 +100,11 @@ func (g *Governor) Signal(ctx context.Context, by Client, s Signal) (Outcome, er
 	if err != nil {
 		return Outcome{}, err
 	}
-	return g.reconsider(ctx, by, sel, s.After, what, func(r lineage.Record) bool {
+	outdated := func(r lineage.Record) bool {
 		b := r.Body
 		return b.Facts[key] < version && slices.Contains(about(b.Client, b.Subject, b.Actors, b.Session.ID), key)
-	})
+	}
+	return g.reconsider(ctx, by, review{sel, lineage.Active, outdated, what, s.After})
 }
 
 // check refuses a signal that has no meaning.

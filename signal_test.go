@@ -132,26 +132,25 @@ func TestASignalRevokesExactlyWhatWouldNotBeIssuedNow(t *testing.T) {
 	}
 }
 
-func TestASignalReachesTasksAndFamilies(t *testing.T) {
+// wariness is wary, with refresh.
+func wariness(f tb.Facts) tb.Verdict {
+	v := wary(f)
+	for i := range v.Reasons {
+		v.Reasons[i].Refresh = true
+	}
+	return v
+}
+
+func TestASignalReachesTasks(t *testing.T) {
 	w := newWorld(t, refreshing)
 	req := w.exchange("orchestrator", w.human("alice"), crm, "read", "write")
 	req.Task = &tb.TaskSpec{Purpose: "triage"}
 	task := w.issued(req)
 	derived := w.issued(w.exchange("researcher", bearer(task), crm, "read"))
 	reading := w.issued(w.exchange("orchestrator", w.human("alice"), crm, "read"))
-	w.setTask(task.TaskID, tb.TaskSuspended)
-	w.policy = wary
-	grant := w.policy
-	w.policy = func(f tb.Facts) tb.Verdict {
-		v := grant(f)
-		for i := range v.Reasons {
-			v.Reasons[i].Refresh = true
-		}
-		return v
-	}
-	// Three tokens, three families and a task, which is suspended: it is not resumed on what no longer holds.
-	out := w.risk("subject:alice", "high")
-	require.Equal(t, 7, out.Examined)
+	w.policy = wariness
+	out := w.risk("subject:alice", "high") // three tokens and a task
+	require.Equal(t, 4, out.Examined)
 	got, err := w.Task(w.ctx, ops, task.TaskID)
 	require.NoError(t, err)
 	require.Equal(t, tb.TaskRevoked, got.State)
@@ -168,6 +167,50 @@ func TestASignalReachesTasksAndFamilies(t *testing.T) {
 		ended = ended || r.Selector.Kind == "task" && strings.Contains(r.Reason, "the context of the subject has changed")
 	}
 	require.True(t, ended)
+}
+
+// TestASignalThatIsTakenBackCostsTheTokensAndNotTheGrant: a refresh family is decided at every refresh.
+func TestASignalThatIsTakenBackCostsTheTokensAndNotTheGrant(t *testing.T) {
+	w := newWorld(t, refreshing)
+	w.policy = wariness
+	w.risk("subject:alice", "low")
+	tok := w.issued(w.exchange("orchestrator", w.human("alice"), crm, "write"))
+	require.Equal(t, tb.Outcome{Examined: 1, Revoked: 1, Complete: true}, w.risk("subject:alice", "high"))
+	require.Equal(t, lineage.Revoked, w.state(tok.ID))
+	w.unissued(w.again("orchestrator", tok.RefreshValue()), tb.CodeInvalidScope, "no rule allows")
+	w.risk("subject:alice", "low")
+	next := w.issued(w.again("orchestrator", tok.RefreshValue()))
+	require.Equal(t, []string{"write"}, next.Scopes)
+}
+
+// TestWhatIsSuspendedIsDecidedAnewWhenItIsResumed: a signal passes it by, so that nothing is lost while the work rests, and
+// nothing comes back that would not be issued then.
+func TestWhatIsSuspendedIsDecidedAnewWhenItIsResumed(t *testing.T) {
+	w := newWorld(t, refreshing)
+	grant := w.policy
+	req := w.exchange("orchestrator", w.human("alice"), crm, "read", "write")
+	req.Task = &tb.TaskSpec{Purpose: "triage"}
+	task := w.issued(req)
+	derived := w.issued(w.exchange("researcher", bearer(task), crm, "read"))
+	w.setTask(task.TaskID, tb.TaskSuspended)
+	w.policy = wariness
+	require.Equal(t, tb.Outcome{Complete: true}, w.risk("subject:alice", "high"))
+	_, err := w.SetTask(w.ctx, ops, task.TaskID, tb.TaskActive)
+	w.denies(err, tb.CodeInvalidScope, "no rule allows")
+	require.Equal(t, lineage.Suspended, w.state(task.ID), "it would come back if it were allowed again")
+	require.Equal(t, tb.Outcome{Complete: true}, w.risk("subject:alice", "low"))
+
+	w.risk("actor:researcher", "high") // concerns what was derived alone
+	w.policy = func(f tb.Facts) tb.Verdict {
+		if f.Client.ID == "researcher" && f.Risk == "high" {
+			return tb.Verdict{}
+		}
+		return grant(f)
+	}
+	w.setTask(task.TaskID, tb.TaskActive)
+	require.Equal(t, lineage.Active, w.state(task.ID))
+	require.Equal(t, lineage.Revoked, w.state(derived.ID))
+	w.issued(w.exchange("tool", bearer(task), crm, "read"))
 }
 
 func TestAttributesReachTheFactsOfWhomTheyAreAbout(t *testing.T) {

@@ -116,9 +116,9 @@ func TestARequestWaitsUntilTheSessionHasSteppedUp(t *testing.T) {
 	s, err := w.Introspect(w.ctx, ops, tok.Value())
 	require.NoError(t, err)
 	require.True(t, s.Active)
-	require.Zero(t, s.Claims.ACR, "a token is not raised to what its session is now")
-	require.Zero(t, s.Claims.AuthTime)
-	require.Empty(t, s.Claims.AMR)
+	require.Equal(t, "aal3", s.Claims.ACR, "it says what it waited for")
+	require.NotZero(t, s.Claims.AuthTime)
+	require.Equal(t, []string{"hwk"}, s.Claims.AMR)
 	w.clock.Add(time.Minute)
 	require.Equal(t, tb.Outcome{Examined: 1, Revoked: 1, Complete: true}, w.risk("session:s-alice", "low"), "it would not be issued now")
 }

@@ -51,6 +51,7 @@ func (h *hop) begin(ctx context.Context, p Principal) error {
 		}
 		h.ceiling = &ceiling
 	}
+	h.lapse = p.Expires
 	if h.req.Subject.Type != TypeIDToken { // which proves a past authentication, and bounds nothing
 		if h.bound = p.Expires; h.bound.IsZero() {
 			return no("it has no end")

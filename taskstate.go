@@ -13,7 +13,8 @@ import (
 
 // SetTask changes the state of a task, in one write: TaskCompleted and TaskRevoked end it, and everything derived from it
 // is dead on return; TaskSuspended makes all of that inactive and lets nothing be derived; TaskActive resumes it, after
-// what it may do was decided anew: a *DeniedError where it would not be granted now, and it stays suspended.
+// what it may do was decided anew: a *DeniedError where it would not be granted now, and it stays suspended. What was made
+// under it is decided anew as well, and what would not be issued now does not come back.
 //
 // A task that is in the state already is returned as it is, and ending one that has ended changes nothing. Any other
 // change of one that has ended is ErrConflict, as is resuming one below something that is not active. By must be the
@@ -97,6 +98,10 @@ func (g *Governor) resume(ctx context.Context, by Client, e store.Entry, tx *sto
 		}
 		tx.Requires = append(tx.Requires, above)
 	}
+	heads, err := g.cfg.Store.Heads(ctx, g.cfg.Issuer, []string{signalsKey})
+	if err != nil {
+		return unavailable("store", err)
+	}
 	h, err := g.redecide(ctx, e)
 	var no *refusal
 	if errors.As(err, &no) {
@@ -112,6 +117,17 @@ func (g *Governor) resume(ctx context.Context, by Client, e store.Entry, tx *sto
 	if err != nil {
 		return err
 	}
+	// Signals pass by what is suspended: what comes back to life with the task is decided anew now.
+	below := func(r lineage.Record) bool { return r.ID() != e.Record.ID() }
+	sel := lineage.Selector{Kind: lineage.SelectTask, Value: e.Record.ID().String()}
+	out, err := g.reconsider(ctx, by, review{sel, lineage.Suspended, below, "the task is resumed", lineage.ID{}})
+	if err == nil && !out.Complete {
+		err = unavailable("resume", ctx.Err())
+	}
+	if err != nil {
+		return err
+	}
+	tx.Requires = append(tx.Requires, store.Require{Key: signalsKey, Version: heads[0].Version, State: heads[0].State})
 	tx.Requires = append(tx.Requires, h.facts.unchanged()...)
 	tx.Unrevoked = []store.Unrevoked{{Selectors: e.Record.Selectors(), Since: e.Record.Since}}
 	return turning(tx, e, state.Resume, by, lineage.Resume)

@@ -80,11 +80,11 @@ func (c *copier) translate(ids []lineage.ID) (out []lineage.ID) {
 	return out
 }
 
-// again returns the same work, done some time ago by another agent for another person: its write, with n derived tokens,
+// again returns the same work, done from a moment on by another agent for another person: its write, with n derived tokens,
 // and what makes more of these.
-func (w work) again(agent, person string, age time.Duration, n int) (store.Tx, *copier, error) {
+func (w work) again(agent, person string, at time.Time, n int) (store.Tx, *copier, error) {
 	c := &copier{
-		at: time.Now().Add(-age), agent: agent, human: person, ids: map[lineage.ID]lineage.ID{},
+		at: at, agent: agent, human: person, ids: map[lineage.ID]lineage.ID{},
 		names: map[string]string{"alice": person, "session-alice": "session-" + person, "agent": agent},
 	}
 	tx := store.Tx{Issuer: issuer, Time: time.Now(), Leeway: time.Hour}
@@ -116,7 +116,7 @@ func (w work) crowd(b *testing.B, s store.Store, n int) lineage.ID {
 		}
 	}
 	first := min(n, 256)
-	tx, c, err := w.again("agent-0", "person", time.Duration(n+10)*time.Millisecond, first)
+	tx, c, err := w.again("agent-0", "person", time.Now().Add(-time.Duration(n+2)*time.Millisecond), first)
 	commit(tx, err)
 	task := tx.Records[0].ID()
 	for done := first; done < n; done += len(tx.Records) {
@@ -141,6 +141,7 @@ const leastBatch, mostBatch = 20, 300
 func (w work) populate(b *testing.B, s store.Store, first, count, tokens int) {
 	begin := time.Now()
 	perAgent := tokens / (derived + 1)
+	at := begin.Add(-time.Duration(count*perAgent) * (derived + 2) * time.Millisecond)
 	ready := make(chan []store.Tx, 1)
 	failed := make(chan error, 1)
 	go func() {
@@ -149,7 +150,8 @@ func (w work) populate(b *testing.B, s store.Store, first, count, tokens int) {
 		size := leastBatch
 		for i := range count * perAgent {
 			agent := first + i/perAgent
-			tx, _, err := w.again(fmt.Sprintf("agent-%d", agent), fmt.Sprintf("person-%d-%d", agent, i%perAgent), time.Second, derived)
+			tx, _, err := w.again(fmt.Sprintf("agent-%d", agent), fmt.Sprintf("person-%d-%d", agent, i%perAgent), at, derived)
+			at = at.Add((derived + 2) * time.Millisecond)
 			if err != nil {
 				failed <- err
 				return

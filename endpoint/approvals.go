@@ -6,6 +6,7 @@ import (
 
 	"github.com/tokenboundary/tokenboundary"
 	"github.com/tokenboundary/tokenboundary/exchange"
+	"github.com/tokenboundary/tokenboundary/lineage"
 )
 
 // pending is an approval in an answer.
@@ -37,22 +38,22 @@ func (h *Handler) serveApprovals(c *call) error {
 func (h *Handler) serveApprove(c *call) error {
 	by, id, err := h.named(c)
 	if err != nil {
-		return h.reject(c, by, err)
-	}
-	members, err := exchange.ReadObject(c.r)
-	if err != nil {
-		return h.reject(c, by, err)
+		return err
 	}
 	var agree bool
-	if err := read(members, map[string]any{"approve": &agree}); err != nil {
-		return h.reject(c, by, err)
+	members, wrong := exchange.ReadObject(c.r)
+	if wrong == nil {
+		wrong = read(members, map[string]any{"approve": &agree})
 	}
-	if len(members) == 0 {
-		return h.reject(c, by, bad("approve is missing"))
+	if wrong == nil && len(members) == 0 {
+		wrong = bad("approve is missing")
+	}
+	if wrong != nil {
+		id, agree = lineage.ID{}, false
 	}
 	decided, err := h.g.Approve(c.r.Context(), by, id, agree)
-	if err != nil {
-		return err
+	if wrong != nil || err != nil {
+		return malformed(wrong, err)
 	}
 	return c.json(http.StatusOK, pendingOf(decided))
 }

@@ -2,6 +2,7 @@ package endpoint
 
 import (
 	"encoding/base64"
+	"errors"
 	"net/http"
 	"net/url"
 	"strings"
@@ -99,13 +100,14 @@ func (h *Handler) authenticateForm(c *call) (tokenboundary.Client, exchange.Form
 	return by, f, err
 }
 
-// reject answers a request that would change something and cannot be understood: what its client was authenticated with is
-// spent first.
-func (h *Handler) reject(c *call, by tokenboundary.Client, why error) error {
-	if err := h.g.Spend(c.r.Context(), by); err != nil {
-		return err
+// malformed says what a request that would change something and cannot be understood is answered with. The verb was asked
+// for nothing in its place: it knows who may ask at all, and has spent what the client was authenticated with. Where
+// nothing was malformed, the verb's error is the answer.
+func malformed(why, verb error) error {
+	if why != nil && (verb == nil || errors.Is(verb, tokenboundary.ErrInvalid) || errors.Is(verb, tokenboundary.ErrNotFound)) {
+		return why
 	}
-	return why
+	return verb
 }
 
 // authenticateHeader authenticates the client of a request whose body, if any, is not a form.

@@ -26,8 +26,13 @@ func read(members map[string]json.RawMessage, into map[string]any) error {
 // then exactly what is there: no character in it reorders or hides others, or means something to a terminal.
 func marshal(v any) ([]byte, error) {
 	body, err := json.Marshal(v)
-	if err != nil || bytes.IndexFunc(body, unprintable) < 0 {
-		return body, err
+	return printable(body), err
+}
+
+// printable escapes everything but printable ASCII in JSON.
+func printable(body []byte) []byte {
+	if bytes.IndexFunc(body, unprintable) < 0 {
+		return body
 	}
 	out := make([]byte, 0, 2*len(body))
 	for _, r := range string(body) { // outside of strings there is nothing to escape
@@ -41,7 +46,7 @@ func marshal(v any) ([]byte, error) {
 			out = fmt.Appendf(out, `\u%04x`, r)
 		}
 	}
-	return out, nil
+	return out
 }
 
 func unprintable(r rune) bool { return r < 0x20 || r > 0x7e }

@@ -34,7 +34,7 @@ func (h *Handler) serveToken(c *call) error {
 	if err != nil {
 		return err
 	}
-	return c.raw(http.StatusOK, body)
+	return c.raw(http.StatusOK, printable(body))
 }
 
 // tokenRequest returns what the form and the header of a request ask for. What is no request says so, beside what is
@@ -80,11 +80,11 @@ func (h *Handler) serveIntrospect(c *call) error {
 // serveRevoke is the revocation endpoint (RFC 7009). A token that is unknown or dead already is no error.
 func (h *Handler) serveRevoke(c *call) error {
 	by, token, err := h.tokenForm(c)
-	if err != nil {
-		return h.reject(c, by, err)
-	}
-	if err := h.g.Retire(c.r.Context(), by, token); err != nil {
+	if err != nil && by.ID == "" {
 		return err
+	}
+	if retired := h.g.Retire(c.r.Context(), by, token); err != nil || retired != nil {
+		return malformed(err, retired)
 	}
 	c.Header().Set("Cache-Control", "no-store")
 	c.WriteHeader(http.StatusOK)

@@ -25,14 +25,14 @@ func (h *Handler) serveCut(c *call) error {
 	if err != nil {
 		return err
 	}
-	order, err := readOrder(c.r)
-	if err != nil {
-		return h.reject(c, by, err)
+	order, wrong := readOrder(c.r)
+	if wrong != nil {
+		order = lineage.Revocation{}
 	}
 	ctx := c.r.Context()
 	entry, err := h.g.Revoke(ctx, by, order)
-	if err != nil {
-		return err
+	if wrong != nil || err != nil {
+		return malformed(wrong, err)
 	}
 	out := struct {
 		lineage.Revocation

@@ -23,19 +23,19 @@ func (h *Handler) serveSignal(c *call) error {
 	if err != nil {
 		return err
 	}
-	members, err := exchange.ReadObject(c.r)
-	if err != nil {
-		return h.reject(c, by, err)
+	var signal tokenboundary.Signal
+	members, wrong := exchange.ReadObject(c.r)
+	if wrong == nil {
+		signal, wrong = readSignal(members)
 	}
-	signal, err := readSignal(members)
-	if err != nil {
-		return h.reject(c, by, err)
+	if wrong != nil {
+		signal = tokenboundary.Signal{}
 	}
 	limited, cancel := h.cfg.Clock.WithTimeout(c.r.Context(), signalTime)
 	defer cancel()
 	outcome, err := h.g.Signal(limited, by, signal)
-	if err != nil {
-		return err
+	if wrong != nil || err != nil {
+		return malformed(wrong, err)
 	}
 	return c.json(http.StatusAccepted, outcome)
 }

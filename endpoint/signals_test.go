@@ -260,7 +260,7 @@ func TestStepUpOverTheWire(t *testing.T) {
 	s.clock.Add(10 * time.Second)
 	released := s.ok(s.pollFor("support-bot", code))
 	require.Equal(t, "refunds:write", released.text("scope"))
-	require.NotContains(t, s.claims(released.text("access_token")), "acr", "what a token says of its session is never raised")
+	require.Equal(t, "aal2", s.claims(released.text("access_token"))["acr"], "it says what it waited for")
 }
 
 func TestSignalSpendsTheAssertion(t *testing.T) {

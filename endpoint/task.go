@@ -7,16 +7,14 @@ import (
 	"github.com/tokenboundary/tokenboundary/lineage"
 )
 
-// named authenticates the client and returns the id in the path. What is no id names nothing.
+// named authenticates the client and returns the id in the path. What is no id names nothing: the zero ID, which no verb
+// finds.
 func (h *Handler) named(c *call) (tokenboundary.Client, lineage.ID, error) {
 	by, err := h.authenticateHeader(c)
 	if err != nil {
 		return by, lineage.ID{}, err
 	}
-	id, err := lineage.ParseID(c.id)
-	if err != nil {
-		return by, id, tokenboundary.ErrNotFound
-	}
+	id, _ := lineage.ParseID(c.id)
 	return by, id, nil
 }
 
@@ -37,7 +35,7 @@ func (h *Handler) setTask(to tokenboundary.TaskState) func(*call) error {
 	return func(c *call) error {
 		by, id, err := h.named(c)
 		if err != nil {
-			return h.reject(c, by, err)
+			return err
 		}
 		task, err := h.g.SetTask(c.r.Context(), by, id, to)
 		if err != nil {

@@ -50,12 +50,12 @@ func TestARefreshIsDecidedAnew(t *testing.T) {
 	w.policy()
 	again := w.token(refresh(first["refresh_token"], ""), as("agent")) // a denial consumed nothing
 
-	// A policy that allows none of it ends the family, and no other brings it back.
+	// A policy that allows none of it costs the tokens, and not the grant.
 	line := w.policy(`when: "true"`, `when: "false"`)
 	require.NotZero(t, line["revoked"])
-	w.refused("invalid_grant", refresh(again["refresh_token"], ""), as("agent"))
+	w.requireDead(again["access_token"])
+	w.refused("invalid_scope", refresh(again["refresh_token"], ""), as("agent"))
 	w.policy()
-	w.refused("invalid_grant", refresh(again["refresh_token"], ""), as("agent"))
-	fresh := w.token(w.exchange("alice", "cases:read"), as("agent"))
-	w.token(refresh(fresh["refresh_token"], ""), as("agent"))
+	w.requireDead(again["access_token"])
+	w.token(refresh(again["refresh_token"], ""), as("agent"))
 }
