@@ -2,7 +2,9 @@ package tokenboundary
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"slices"
 
 	"github.com/tokenboundary/tokenboundary/internal/state"
 	"github.com/tokenboundary/tokenboundary/lineage"
@@ -28,6 +30,7 @@ type review struct {
 	sel      lineage.Selector
 	state    lineage.State
 	outdated func(lineage.Record) bool
+	count    uint64 // of the signal, among all
 	what     string // has changed
 	after    lineage.ID
 }
@@ -46,7 +49,7 @@ func (g *Governor) reconsider(ctx context.Context, by Client, v review) (Outcome
 			if ctx.Err() != nil {
 				break
 			}
-			d, err := g.judge(ctx, e, v.state, &out)
+			d, err := g.judge(ctx, e, v, &out)
 			switch {
 			case err != nil: // what stands behind it must not wait for it
 				failed = errors.Join(failed, err)
@@ -74,15 +77,25 @@ func (g *Governor) reconsider(ctx context.Context, by Client, v review) (Outcome
 	return out, nil
 }
 
+// rests reports whether a task above, or the task itself, was suspended before the signal with the count: it is then
+// decided anew, with all that was made under it, when it is resumed.
+func rests(e store.Entry, count uint64) bool {
+	return slices.ContainsFunc(e.Heads, func(h store.Head) bool {
+		var v taskHead
+		return h.State == string(TaskSuspended) && json.Unmarshal(h.Value, &v) == nil && v.Since != nil && v.Since.Signals < count
+	})
+}
+
 // doom is a record that would not be issued now, decided anew, and why not.
 type doom struct {
 	*hop
 	no *refusal
 }
 
-// judge decides one record in the state anew, and returns it if it would not be issued now.
-func (g *Governor) judge(ctx context.Context, e store.Entry, state lineage.State, out *Outcome) (*doom, error) {
-	if stateOf(e, g.now()) != state {
+// judge decides one record anew, and returns it if it would not be issued now. What rests with its task is passed by.
+func (g *Governor) judge(ctx context.Context, e store.Entry, v review, out *Outcome) (*doom, error) {
+	s := stateOf(e, g.now())
+	if s != v.state && (s != lineage.Suspended || v.state != lineage.Active || rests(e, v.count)) {
 		return nil, nil
 	}
 	h, err := g.redecide(ctx, e)

@@ -13,59 +13,59 @@ import (
 	"github.com/tokenboundary/tokenboundary/store"
 )
 
-// setFact writes what the signal says into the head with the key and returns its version. A signal that is known already
-// writes nothing.
-func (g *Governor) setFact(ctx context.Context, by Client, key string, s Signal) (uint64, error) {
+// setFact writes what the signal says into the head with the key and returns its version, and the count of the signal among
+// all. A signal that is known already writes nothing.
+func (g *Governor) setFact(ctx context.Context, by Client, key string, s Signal) (version, count uint64, err error) {
 	for range 4 * attempts { // signals about other things count as well
 		heads, err := g.cfg.Store.Heads(ctx, g.cfg.Issuer, []string{key, signalsKey})
 		if err != nil {
-			return 0, unavailable("store", err)
+			return 0, 0, unavailable("store", err)
 		}
 		head := heads[0]
 		if key == envKey && head.Version == 0 {
 			if head, err = g.firstFacts(ctx); errors.Is(err, errStale) {
 				continue
 			} else if err != nil {
-				return 0, err
+				return 0, 0, err
 			}
 		}
 		value, err := s.apply(head, g.now())
 		if err != nil {
-			return 0, err
+			return 0, 0, err
 		}
-		tx, version := g.tx(g.now()), head.Version
+		tx, version, count := g.tx(g.now()), head.Version, heads[1].Version
 		if !bytes.Equal(value, head.Value) {
-			version++
+			version, count = version+1, count+1
 			tx.Swaps = []store.Swap{
 				{Key: key, Version: head.Version, State: "set", Value: value},
 				{Key: signalsKey, Version: heads[1].Version, State: "set"},
 			}
 		}
 		if err := g.change(ctx, by, tx); !errors.Is(err, ErrConflict) {
-			return version, err
+			return version, count, err
 		}
 	}
-	return 0, fmt.Errorf("%w: the facts keep changing", ErrConflict)
+	return 0, 0, fmt.Errorf("%w: the facts keep changing", ErrConflict)
 }
 
 // signalsKey is the head that counts signals: whoever decides many things anew and then relies on all of them requires that
 // there was none in between.
 const signalsKey = "fact:signals"
 
-// announce counts a signal that changes no facts.
-func (g *Governor) announce(ctx context.Context, by Client) error {
+// announce counts a signal that changes no facts, and returns its count.
+func (g *Governor) announce(ctx context.Context, by Client) (uint64, error) {
 	for range 4 * attempts {
 		heads, err := g.cfg.Store.Heads(ctx, g.cfg.Issuer, []string{signalsKey})
 		if err != nil {
-			return unavailable("store", err)
+			return 0, unavailable("store", err)
 		}
 		tx := g.tx(g.now())
 		tx.Swaps = []store.Swap{{Key: signalsKey, Version: heads[0].Version, State: "set"}}
 		if err := g.change(ctx, by, tx); !errors.Is(err, ErrConflict) {
-			return err
+			return heads[0].Version + 1, err
 		}
 	}
-	return fmt.Errorf("%w: the facts keep changing", ErrConflict)
+	return 0, fmt.Errorf("%w: the facts keep changing", ErrConflict)
 }
 
 // apply returns the value of a head of facts after the signal. An assurance counts from now on, also one that was said

@@ -76,14 +76,15 @@ func (g *Governor) Signal(ctx context.Context, by Client, s Signal) (Outcome, er
 	everything := lineage.Selector{Kind: lineage.SelectPath, Value: "/"}
 	switch {
 	case s.Reloaded:
-		if err := g.announce(ctx, by); err != nil {
+		count, err := g.announce(ctx, by)
+		if err != nil {
 			return Outcome{}, err
 		}
 		limited, cancel := g.cfg.Clock.WithTimeout(ctx, settling)
 		passed := g.flights.pass(limited)
 		cancel()
 		out, err := g.reconsider(ctx, by, review{
-			everything, lineage.Active, g.decidedByAnotherSet(), "another policy set is in force", s.After,
+			everything, lineage.Active, g.decidedByAnotherSet(), count, "another policy set is in force", s.After,
 		})
 		if passed != nil { // something may be decided by the set before, and come later
 			out.Complete, out.Next = false, lineage.ID{}
@@ -96,7 +97,7 @@ func (g *Governor) Signal(ctx context.Context, by Client, s Signal) (Outcome, er
 	if s.Env == nil {
 		key, sel, what = s.Selector.String(), s.Selector, "the context of the "+s.Selector.Kind+" has changed"
 	}
-	version, err := g.setFact(ctx, by, key, s)
+	version, count, err := g.setFact(ctx, by, key, s)
 	if err != nil {
 		return Outcome{}, err
 	}
@@ -104,7 +105,7 @@ func (g *Governor) Signal(ctx context.Context, by Client, s Signal) (Outcome, er
 		b := r.Body
 		return b.Facts[key] < version && slices.Contains(about(b.Client, b.Subject, b.Actors, b.Session.ID), key)
 	}
-	return g.reconsider(ctx, by, review{sel, lineage.Active, outdated, what, s.After})
+	return g.reconsider(ctx, by, review{sel, lineage.Active, outdated, count, what, s.After})
 }
 
 // check refuses a signal that has no meaning.

@@ -2,6 +2,7 @@ package tokenboundary_test
 
 import (
 	"context"
+	"iter"
 	"testing"
 	"time"
 
@@ -9,6 +10,7 @@ import (
 
 	tb "github.com/tokenboundary/tokenboundary"
 	"github.com/tokenboundary/tokenboundary/lineage"
+	"github.com/tokenboundary/tokenboundary/store"
 )
 
 // versions is a policy that says which version of it is in force.
@@ -121,4 +123,76 @@ func TestAHostCannotRecordWhatAReloadHasOvertaken(t *testing.T) {
 		require.ErrorIs(t, err, tb.ErrConflict)
 		w.refused(w.exchange("orchestrator", w.human("alice"), crm, "write"), tb.CodeInvalidScope, "no rule allows")
 	}
+}
+
+// TestResumingDecidesAnewWhatCanHaveChanged: with nothing new since it was suspended, the task alone is decided anew.
+func TestResumingDecidesAnewWhatCanHaveChanged(t *testing.T) {
+	for name, c := range map[string]struct {
+		meanwhile func(*world, *versions)
+		asked     int // of the task, and of two tokens
+	}{
+		"nothing":               {func(*world, *versions) {}, 1},
+		"a signal":              {func(w *world, _ *versions) { w.risk("subject:alice", "low") }, 3},
+		"a signal of another":   {func(w *world, _ *versions) { w.risk("subject:bob", "low") }, 3},
+		"another policy set":    {func(_ *world, p *versions) { p.in = "v2" }, 3},
+		"a signal, a reload":    {func(w *world, p *versions) { p.in = "v2"; w.signal(tb.Signal{Reloaded: true}) }, 3},
+		"a signal known before": {func(w *world, _ *versions) { w.risk("subject:carol", "low") }, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, minting)
+			p := w.versioned(true)
+			w.risk("subject:carol", "low")
+			req := w.exchange("orchestrator", w.human("alice"), crm, "read")
+			req.Task = &tb.TaskSpec{Purpose: "triage"}
+			task := w.issued(req)
+			derived := w.issued(w.exchange("researcher", bearer(task), crm, "read"))
+			w.setTask(task.TaskID, tb.TaskSuspended)
+			c.meanwhile(w, p)
+			asked := 0
+			w.policy = func(f tb.Facts) tb.Verdict { asked++; return grantAll(f) }
+			w.setTask(task.TaskID, tb.TaskActive)
+			require.Equal(t, c.asked, asked)
+			require.Equal(t, lineage.Active, w.state(derived.ID))
+		})
+	}
+}
+
+// scanning is a store that calls before, once, when a scan begins.
+type scanning struct {
+	store.Store
+	before func()
+}
+
+func (s *scanning) Scan(ctx context.Context, issuer string, sel lineage.Selector, from store.Position) iter.Seq2[lineage.Record, error] {
+	if f := s.before; f != nil {
+		s.before = nil
+		f()
+	}
+	return s.Store.Scan(ctx, issuer, sel, from)
+}
+
+// TestWhatIsSuspendedDuringASignalIsNotMissed: a task that is suspended when the signal counts already, and before it is
+// looked at, is decided anew by the signal. Otherwise it would come back with nothing new since it was suspended.
+func TestWhatIsSuspendedDuringASignalIsNotMissed(t *testing.T) {
+	w := newWorld(t, minting)
+	hook := &scanning{Store: w.store}
+	w.store = hook
+	w.versioned(true)
+	req := w.exchange("orchestrator", w.human("alice"), crm, "read")
+	req.Task = &tb.TaskSpec{Purpose: "triage", Authority: []lineage.Access{{Resource: crm, Scopes: []string{"read"}}}}
+	task := w.issued(req)
+	w.risk("actor:researcher", "low")
+	w.policy = wary
+	derived := w.issued(w.exchange("researcher", bearer(task), crm, "read"))
+	w.policy = func(f tb.Facts) tb.Verdict {
+		if f.Client.ID == "researcher" && f.Risk == "high" {
+			return tb.Verdict{}
+		}
+		return grantAll(f)
+	}
+	hook.before = func() { w.setTask(task.TaskID, tb.TaskSuspended) }
+	require.Equal(t, tb.Outcome{Examined: 1, Revoked: 1, Complete: true}, w.risk("actor:researcher", "high"))
+	w.setTask(task.TaskID, tb.TaskActive)
+	require.Equal(t, lineage.Active, w.state(task.ID))
+	require.Equal(t, lineage.Revoked, w.state(derived.ID))
 }

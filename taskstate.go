@@ -61,7 +61,7 @@ func (g *Governor) setTask(ctx context.Context, by Client, id lineage.ID, to Tas
 	case ends:
 		err = ending(&tx, e, event, by)
 	case event == state.Suspend:
-		err = turning(&tx, e, event, by, lineage.Suspend)
+		err = g.suspend(ctx, by, e, &tx)
 	default:
 		err = g.resume(ctx, by, e, &tx)
 	}
@@ -98,9 +98,9 @@ func (g *Governor) resume(ctx context.Context, by Client, e store.Entry, tx *sto
 		}
 		tx.Requires = append(tx.Requires, above)
 	}
-	heads, err := g.cfg.Store.Heads(ctx, g.cfg.Issuer, []string{signalsKey})
+	now, counted, err := g.inForce(ctx)
 	if err != nil {
-		return unavailable("store", err)
+		return err
 	}
 	h, err := g.redecide(ctx, e)
 	var no *refusal
@@ -117,26 +117,60 @@ func (g *Governor) resume(ctx context.Context, by Client, e store.Entry, tx *sto
 	if err != nil {
 		return err
 	}
-	// Signals pass by what is suspended: what comes back to life with the task is decided anew now.
-	below := func(r lineage.Record) bool { return r.ID() != e.Record.ID() }
-	sel := lineage.Selector{Kind: lineage.SelectTask, Value: e.Record.ID().String()}
-	out, err := g.reconsider(ctx, by, review{sel, lineage.Suspended, below, "the task is resumed", lineage.ID{}})
-	if err == nil && !out.Complete {
-		err = unavailable("resume", ctx.Err())
+	if head.Since == nil || *head.Since != now || now.Policy == "" {
+		err = g.wake(ctx, by, e)
 	}
 	if err != nil {
 		return err
 	}
-	tx.Requires = append(tx.Requires, store.Require{Key: signalsKey, Version: heads[0].Version, State: heads[0].State})
-	tx.Requires = append(tx.Requires, h.facts.unchanged()...)
+	tx.Requires = append(append(tx.Requires, counted), h.facts.unchanged()...)
 	tx.Unrevoked = []store.Unrevoked{{Selectors: e.Record.Selectors(), Since: e.Record.Since}}
-	return turning(tx, e, state.Resume, by, lineage.Resume)
+	return turning(tx, e, state.Resume, lineage.Resume, by, taskHead{Budget: head.Budget})
+}
+
+// wake decides anew what comes back to life with the task: signals pass by what is suspended.
+func (g *Governor) wake(ctx context.Context, by Client, e store.Entry) error {
+	below := func(r lineage.Record) bool { return r.ID() != e.Record.ID() }
+	sel := lineage.Selector{Kind: lineage.SelectTask, Value: e.Record.ID().String()}
+	out, err := g.reconsider(ctx, by, review{sel: sel, state: lineage.Suspended, outdated: below, what: "the task is resumed"})
+	if err == nil && !out.Complete {
+		err = unavailable("resume", ctx.Err())
+	}
+	return err
+}
+
+// suspend adds to tx what suspends a task, and what was in force then: where that is so still when it is resumed, nothing
+// made under it has to be decided anew.
+func (g *Governor) suspend(ctx context.Context, by Client, e store.Entry, tx *store.Tx) error {
+	now, _, err := g.inForce(ctx)
+	if err != nil {
+		return err
+	}
+	return turning(tx, e, state.Suspend, lineage.Suspend, by, taskHead{e.Record.Body.Task.Budget, by.is(KindOperator), &now})
+}
+
+// inForce returns what decisions rest on now, and the condition under which there was no signal since.
+func (g *Governor) inForce(ctx context.Context) (inForce, store.Require, error) {
+	heads, err := g.cfg.Store.Heads(ctx, g.cfg.Issuer, []string{signalsKey})
+	if err != nil {
+		return inForce{}, store.Require{}, unavailable("store", err)
+	}
+	now := inForce{Signals: heads[0].Version}
+	if v, ok := g.cfg.Policy.(versioned); ok {
+		now.Policy = v.Version()
+	}
+	return now, store.Require{Key: signalsKey, Version: heads[0].Version, State: heads[0].State}, nil
 }
 
 // holding adds to tx what lets only an operator resume a task that is suspended already.
 func holding(tx *store.Tx, e store.Entry) error {
 	head := headOf(e, taskKey(e.Record.ID()))
-	value, err := json.Marshal(taskHead{e.Record.Body.Task.Budget, true})
+	var v taskHead
+	if err := json.Unmarshal(head.Value, &v); err != nil {
+		return unavailable("task", err)
+	}
+	v.Held = true
+	value, err := json.Marshal(v)
 	if err != nil {
 		return unavailable("task", err)
 	}
@@ -145,11 +179,11 @@ func holding(tx *store.Tx, e store.Entry) error {
 }
 
 // turning adds to tx what suspends or resumes a task: its new state, and the entry in the feed.
-func turning(tx *store.Tx, e store.Entry, event string, by Client, action lineage.Action) error {
+func turning(tx *store.Tx, e store.Entry, event string, action lineage.Action, by Client, next taskHead) error {
 	if err := ending(tx, e, event, by); err != nil {
 		return err
 	}
-	value, err := json.Marshal(taskHead{e.Record.Body.Task.Budget, action == lineage.Suspend && by.is(KindOperator)})
+	value, err := json.Marshal(next)
 	if err != nil {
 		return unavailable("task", err)
 	}

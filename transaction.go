@@ -16,6 +16,14 @@ type taskHead struct {
 	Budget uint64 `json:"budget"`
 	// Held says that an operator has suspended the task: only an operator resumes it.
 	Held bool `json:"held,omitempty"`
+	// Since is what was in force when the task was suspended; absent while it is not.
+	Since *inForce `json:"since,omitempty"`
+}
+
+// inForce is what decisions rest on at a moment: how many signals there have been, and the version of the policy.
+type inForce struct {
+	Signals uint64 `json:"signals"`
+	Policy  string `json:"policy"`
 }
 
 func taskKey(id lineage.ID) string {
