@@ -14,10 +14,7 @@ func (h *hop) ancestry(ctx context.Context) error {
 	steps := map[Grant]func(context.Context) error{
 		ClientCredentials: h.itself, Exchange: h.exchange, Refresh: h.refresh, Deferred: h.poll,
 	}
-	if err := steps[h.req.Grant](ctx); err != nil {
-		return err
-	}
-	return h.bind(ctx)
+	return steps[h.req.Grant](ctx)
 }
 
 // itself is the ancestry of a client that acts in its own right.
@@ -44,10 +41,13 @@ func (h *hop) exchange(ctx context.Context) error {
 	default:
 		err = h.begin(ctx, p)
 	}
-	if err != nil || h.req.Actor.IsZero() {
+	if err == nil && !h.req.Actor.IsZero() {
+		err = h.presentActor(ctx)
+	}
+	if err != nil {
 		return err
 	}
-	return h.presentActor(ctx)
+	return h.bind(ctx)
 }
 
 // present verifies a subject or actor token. Where it is ours, the entry behind it is returned; with an error, if it
@@ -121,12 +121,8 @@ func (h *hop) reasonsNow(ctx context.Context) ([]lineage.Reason, error) {
 			return nil, unavailable("task", err)
 		}
 	}
-	again, err := h.g.redecide(ctx, e)
-	var no *refusal
-	if err != nil && !errors.As(err, &no) {
-		return nil, err
-	}
-	return again.ruling.said, nil // whatever else would be different
+	again, _, err := h.g.redecide(ctx, e)
+	return again.ruling.said, err // whatever else would be different
 }
 
 // derivable returns what a client may derive from a token. Being named in aud gives no right; where the token was issued

@@ -35,7 +35,7 @@ func (h *hop) extend(ctx context.Context) error {
 			return no("chain rule: " + err.Error())
 		}
 	}
-	h.chain, h.joins = append([]lineage.Party{actor.Party}, h.carried...), true
+	h.chain = append([]lineage.Party{actor.Party}, h.carried...)
 	return h.ancestors()
 }
 

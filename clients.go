@@ -19,8 +19,8 @@ const (
 	KindAgent    ClientKind = "agent"     // acts with delegated authority
 	KindWorkload ClientKind = "workload"  // a service
 	KindHumanApp ClientKind = "human-app" // an application that a person uses
-	KindResource ClientKind = "resource"  // a protected resource: introspects tokens for it
-	KindOperator ClientKind = "operator"  // reads lineage, revokes
+	KindResource ClientKind = "resource"  // a protected resource: introspects tokens for it, reads the feed
+	KindOperator ClientKind = "operator"  // reads lineage, revokes, signals, approves
 )
 
 // Client is a registered OAuth client. A value returned by Governor.Authenticate also carries the proof it was
@@ -37,7 +37,7 @@ type Client struct {
 	Actors []string
 	// Resource is the resource that a client of kind resource is.
 	Resource string
-	// Groups are the groups it belongs to; policies see them, and what has to be approved is approved by one of them.
+	// Groups are the groups it belongs to; policies see them, and an approver must be in all that are asked.
 	Groups []string
 	// Person is the subject that an operator's approvals stand for. Without one it can approve nothing.
 	Person string
@@ -118,7 +118,7 @@ func (g *Governor) party(c Client) lineage.Party {
 	return lineage.Party{ID: c.ID, Issuer: g.cfg.Issuer, Kind: c.Kind.party()}
 }
 
-// proof is the single-use evidence that a client was authenticated with.
+// proof is single-use evidence: of who a client, a subject or an actor is, or of the possession of a key.
 type proof struct {
 	key             string
 	issued, expires time.Time

@@ -18,7 +18,7 @@ type Closure struct {
 	Families  int `json:"families"`  // refresh families
 	Approvals int `json:"approvals"` // requests that waited for one
 	// Complete is false where the context ended first. Next is then where to go on; zero: at the beginning.
-	Complete bool       `json:"complete"`
+	Complete bool       `json:"-"`
 	Next     lineage.ID `json:"next,omitzero"`
 }
 

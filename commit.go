@@ -76,10 +76,10 @@ func (h *hop) meaning(err error) error {
 	if c.Full {
 		return h.unacceptable("the task has no derivation left")
 	}
-	for i, p := range h.proofs {
+	for _, p := range h.proofs {
 		if p.key == c.Key {
 			switch {
-			case i == 0 && h.client.proof == p:
+			case h.client.proof == p:
 				return ErrUnauthenticated
 			case p.possession:
 				return refuse(CodeInvalidProof, "DPoP", "the proof was used before")
@@ -97,7 +97,7 @@ func (g *Governor) commit(ctx context.Context, tx store.Tx) error {
 	switch {
 	case err == nil:
 		if len(tx.Revocations) > 0 {
-			g.signal.wake()
+			g.written.wake()
 		}
 		return nil
 	case errors.Is(err, store.ErrConflict):

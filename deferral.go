@@ -81,12 +81,8 @@ func (h *hop) sealDeferral(depth int) error {
 		body.Deferred.Task = &lineage.AskedTask{MaxDerivations: t.MaxDerivations, Authority: t.Authority}
 	}
 	body.Deferred.Digest = digestOf(body, parent, h.now)
-	record, err := lineage.Seal(h.envelope(lineage.KindApproval, parent, expires), body)
-	if err != nil {
-		return refuse(CodeInvalidRequest, "scope", "the record would be too large")
-	}
-	h.records = append(h.records, record)
-	return nil
+	_, err := h.record(lineage.KindApproval, parent, expires, body)
+	return err
 }
 
 // digestOf identifies a request to those who agree to it: who asks, for whom, in which way, from what, and for what and how
@@ -127,14 +123,7 @@ func (h *hop) postpone(ctx context.Context) (Decision, error) {
 	if err != nil {
 		return Decision{}, unavailable("deferral", err)
 	}
-	tx := h.g.tx(h.now)
-	tx.Records, tx.Unrevoked, tx.Requires = h.records, h.conditions(), h.facts.unchanged()
-	for _, e := range h.sources() {
-		tx.Requires = append(tx.Requires, active(e.Record)...)
-	}
-	for _, p := range h.proofs {
-		tx.Swaps = append(tx.Swaps, h.g.spend(p))
-	}
+	tx := h.grounds()
 	begin := state.Waiting
 	if len(groupsOf(r)) > 0 {
 		begin = state.Pending

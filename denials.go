@@ -90,7 +90,7 @@ func (h *hop) deny(ctx context.Context, no *refusal) (Decision, error) {
 			h.g.cfg.Logger.WarnContext(ctx, "denials of a client are only counted for now", "client", h.client.ID)
 		}
 	default:
-		record, err := h.sealDenial(no, d)
+		record, err := h.sealDenial(no, d.Reasons)
 		if err != nil { // and the evidence is spent all the same
 			h.g.unrecorded.Add(1)
 			break
@@ -108,7 +108,7 @@ func (h *hop) deny(ctx context.Context, no *refusal) (Decision, error) {
 func (h *hop) denyFirst(ctx context.Context, no *refusal, d Decision, tx store.Tx) (Decision, error) {
 	tx.Background = false
 	if no.again == nil {
-		record, err := h.sealDenial(no, d)
+		record, err := h.sealDenial(no, d.Reasons)
 		if err != nil {
 			return Decision{}, unavailable("denial", err)
 		}
@@ -159,18 +159,18 @@ func (h *hop) commitDenial(ctx context.Context, d Decision, tx store.Tx, digest 
 	return d, nil
 }
 
-func (h *hop) sealDenial(no *refusal, d Decision) (lineage.Record, error) {
+func (h *hop) sealDenial(no *refusal, reasons []lineage.Reason) (lineage.Record, error) {
 	var parent *lineage.Record
 	if p := h.parentRecord(); p != nil && len(p.Ancestors) < canon.MaxChain {
 		parent = p
 	}
 	body := h.body(h.ruling, parent)
-	body.Reasons, body.Code, body.Granted = d.Reasons, string(no.code), lineage.Authority{}
+	body.Reasons, body.Code, body.Granted = reasons, string(no.code), lineage.Authority{}
 	body.Task = h.inheritedTask()
 	env := h.envelope(lineage.KindDenial, parent, time.Time{})
 	r, err := lineage.Seal(env, body)
 	if err != nil { // too large to be recorded whole: that it was refused, and why, must be
-		body.Reasons, body.Requested = d.Reasons[len(d.Reasons)-1:], lineage.Requested{}
+		body.Reasons, body.Requested = reasons[len(reasons)-1:], lineage.Requested{}
 		r, err = lineage.Seal(env, body)
 	}
 	return r, err

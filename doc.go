@@ -1,5 +1,5 @@
-// Package tokenboundary decides authorisation when a token is issued or exchanged, and not after an agent already holds
-// it.
+// Package tokenboundary decides authorisation when a token is issued, exchanged or refreshed, and not after an agent
+// already holds it.
 //
 // # Model
 //

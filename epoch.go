@@ -78,7 +78,7 @@ func (g *Governor) RenewFeed(ctx context.Context, by Client) error {
 		}
 		switch err := g.change(ctx, by, g.newEpoch(heads[0])); {
 		case err == nil:
-			g.signal.wake()
+			g.written.wake()
 			return nil
 		case !errors.Is(err, ErrConflict):
 			return err

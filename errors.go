@@ -32,7 +32,8 @@ var (
 	ErrUnavailable = errors.New("tokenboundary: unavailable")
 )
 
-// DeniedError is a refusal by Issue. The decision says why; none of it but Code and Parameter is for the OAuth client.
+// DeniedError is a refusal by Issue, SetTask or Retire, or the answer that a request has to wait. The decision says why;
+// none of it but Code, Parameter and Deferral is for the OAuth client.
 type DeniedError struct{ Decision Decision }
 
 // Error implements error. It names the code only.

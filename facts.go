@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/tokenboundary/tokenboundary/lineage"
@@ -93,11 +94,6 @@ func about(client string, subject lineage.Party, chain []lineage.Party, session 
 
 // readFacts reads the facts that concern the hop, in one look at the store.
 func (h *hop) readFacts(ctx context.Context) error {
-	if !h.g.raised.Load() {
-		if _, err := h.g.longestLife(ctx); err != nil {
-			return err
-		}
-	}
 	heads, err := h.g.cfg.Store.Heads(ctx, h.g.cfg.Issuer, about(h.client.ID, h.subject, h.chain, h.session.ID))
 	if err != nil {
 		return unavailable("store", err)
@@ -131,22 +127,18 @@ func (h *hop) readFacts(ctx context.Context) error {
 
 // take notes what the head with the key says of a party or the session.
 func (f *factSet) take(h *hop, key string, p partyFacts) {
-	actor := acting(h.subject, h.chain)[0]
-	for _, x := range []struct {
-		kind, value string
-		into        *map[string]any
-	}{
-		{lineage.SelectSession, h.session.ID, &f.attributes.Session},
-		{lineage.SelectSubject, h.subject.ID, &f.attributes.Subject},
-		{lineage.SelectActor, actor.ID, &f.attributes.Actor},
-		{lineage.SelectClient, h.client.ID, &f.attributes.Client},
-	} {
-		if key == (lineage.Selector{Kind: x.kind, Value: x.value}).String() {
-			*x.into = p.Attributes
+	kind, id, _ := strings.Cut(key, ":")
+	switch kind {
+	case lineage.SelectSession:
+		f.attributes.Session, f.assurance, f.assured = p.Attributes, p.Assurance, p.Assured
+	case lineage.SelectSubject:
+		f.attributes.Subject = p.Attributes
+	case lineage.SelectActor:
+		if id == acting(h.subject, h.chain)[0].ID {
+			f.attributes.Actor = p.Attributes
 		}
-	}
-	if key == (lineage.Selector{Kind: lineage.SelectSession, Value: h.session.ID}).String() {
-		f.assurance, f.assured = p.Assurance, p.Assured
+	case lineage.SelectClient:
+		f.attributes.Client = p.Attributes
 	}
 }
 

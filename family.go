@@ -92,17 +92,13 @@ func (h *hop) sealFamily(parent *lineage.Record, terms *lineage.Task, depth int)
 	body.Granted = lineage.Authority{
 		Access: h.ruling.access, Details: h.ruling.details, NotAfter: expires, Depth: depth,
 	}.Normal()
-	r, err := lineage.Seal(h.envelope(lineage.KindGrant, parent, expires), body)
-	if err != nil {
-		return nil, refuse(CodeInvalidRequest, "scope", "the record would be too large")
-	}
-	h.records = append(h.records, r)
-	if !h.mints { // the host keeps refresh tokens of its own
-		return &r, nil
+	r, err := h.record(lineage.KindGrant, parent, expires, body)
+	if err != nil || !h.mints { // the host keeps refresh tokens of its own
+		return r, err
 	}
 	next := newRefreshToken(r.ID(), 1)
 	h.family = &family{id: r.ID(), expires: expires, head: store.Head{Key: familyKey(r.ID())}, next: &next}
-	return &r, nil
+	return r, nil
 }
 
 // familyID returns the id of the refresh family that the result belongs to; zero where there is none.
@@ -138,13 +134,14 @@ func (h *hop) rotate(tx *store.Tx) error {
 	tx.Swaps = append(tx.Swaps, store.Swap{
 		Key: f.head.Key, Version: f.head.Version, State: familyActive, Value: value, Expires: f.expires.Add(2 * l.ClockLeeway),
 	})
-	successor := store.Swap{Key: successorKey(f.id), Version: f.successor.Version, State: "set", Expires: tx.Time.Add(l.RefreshGrace)}
-	switch first := f.head.Version == 0; {
-	case !first && l.RefreshGrace > 0:
-		successor.Value = wrap(f.presented, f.text)
-	case f.successor.Version == 0:
-		return nil
+	var kept []byte
+	if f.head.Version > 0 && l.RefreshGrace > 0 {
+		kept = wrap(f.presented, f.text)
 	}
-	tx.Swaps = append(tx.Swaps, successor)
+	if kept != nil || f.successor.Version > 0 { // what an earlier use kept is forgotten
+		tx.Swaps = append(tx.Swaps, store.Swap{
+			Key: successorKey(f.id), Version: f.successor.Version, State: "set", Value: kept, Expires: tx.Time.Add(l.RefreshGrace),
+		})
+	}
 	return nil
 }

@@ -16,7 +16,8 @@ const feedPoll = time.Second
 
 // Revocations yields the entries of the revocation feed behind after, in commit order, and ends with the last one. Zero
 // is before the first. Sequence numbers rise by one; where they begin differs from store to store, so that a position
-// that is not in this feed, or of a store that this one replaced, yields ErrGone. By must be a resource, which gets no reasons, or an operator.
+// that is not in this feed, or of a store that this one replaced, yields ErrGone. By must be a resource, which gets no
+// reasons, or an operator.
 func (g *Governor) Revocations(ctx context.Context, by Client, after uint64) iter.Seq2[lineage.Revocation, error] {
 	return func(yield func(lineage.Revocation, error) bool) {
 		if err := g.reads(by, KindResource, KindOperator); err != nil {
@@ -46,7 +47,7 @@ func (g *Governor) Revocations(ctx context.Context, by Client, after uint64) ite
 // writes one, and within a second of another node's. It returns the context's error when that ends first.
 func (g *Governor) AwaitRevocation(ctx context.Context, after uint64) error {
 	for {
-		changed := g.signal.wait() // before looking, so that nothing written in between is missed
+		changed := g.written.wait() // before looking, so that nothing written in between is missed
 		from, _, err := g.place(ctx, after)
 		if errors.Is(err, ErrGone) {
 			return nil // and Revocations says so

@@ -130,28 +130,11 @@ func (g *Governor) recording(ctx context.Context, now time.Time, records []linea
 	if records[0].Kind == lineage.KindTask {
 		h.task = &ruling{}
 	}
-	above := []struct {
-		id   lineage.ID
-		into **store.Entry
-	}{{b.ActorToken, &h.escort}}
-	if len(records[0].Parents) > 0 {
-		above = append(above, struct {
-			id   lineage.ID
-			into **store.Entry
-		}{records[0].Parents[0], &h.parent})
-	}
-	for _, a := range above {
-		if a.id.IsZero() {
-			continue
-		}
-		e, err := g.entry(ctx, a.id)
-		if err != nil {
-			return store.Tx{}, err
-		}
-		if s := stateOf(e, g.latest()); s != lineage.Active {
-			return store.Tx{}, fmt.Errorf("%w: what the decision was made from is %s", ErrConflict, s)
-		}
-		*a.into = &e
+	switch s, err := h.comeFrom(ctx, records[0]); {
+	case err != nil:
+		return store.Tx{}, err
+	case s != lineage.Active:
+		return store.Tx{}, fmt.Errorf("%w: what the decision was made from is %s", ErrConflict, s)
 	}
 	return h.transaction()
 }

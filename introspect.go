@@ -15,7 +15,8 @@ type State struct {
 }
 
 // Introspect reports whether a token of ours is active now (RFC 7662). To a resource, a token that is not for it is
-// inactive, and so is one whose recheck interval is over and that would not be issued now. By must be a resource or an operator.
+// inactive, and so is one whose recheck interval is over and that would not be issued now. By must be a
+// resource or an operator.
 func (g *Governor) Introspect(ctx context.Context, by Client, raw string) (State, error) {
 	if err := g.reads(by, KindResource, KindOperator); err != nil {
 		return State{}, err
@@ -31,12 +32,7 @@ func (g *Governor) Introspect(ctx context.Context, by Client, raw string) (State
 	}
 	// What was decided may be relied on for so long; after that it must be what would be decided now.
 	if d := e.Record.Body.Recheck; d > 0 && !g.latest().Before(e.Record.IssuedAt.Add(d)) {
-		_, err := g.redecide(ctx, e)
-		var no *refusal
-		switch {
-		case errors.As(err, &no):
-			return State{}, nil
-		case err != nil:
+		if _, no, err := g.redecide(ctx, e); no != nil || err != nil {
 			return State{}, err
 		}
 	}

@@ -43,7 +43,6 @@ type hop struct {
 
 	// chain
 	chain []lineage.Party // the actor chain of the result
-	joins bool            // an actor joins the chain at this hop
 
 	// decide, narrow
 	connection string
@@ -65,8 +64,9 @@ const attempts = 4
 // Issue decides a request and, if it is allowed, returns a token that is recorded and signed.
 //
 // A refusal is a *DeniedError; it is recorded unless the client could not be authenticated, which is
-// ErrUnauthenticated. ErrUnavailable means that nothing could be decided or recorded. No token is returned together
-// with an error, and nothing single-use is spent unless a token is released or a refusal is answered.
+// ErrUnauthenticated. A *DeniedError with CodeAuthorizationPending or CodeSlowDown refuses nothing: the request waits.
+// ErrUnavailable means that nothing could be decided or recorded. No token is returned together with an error, and nothing
+// single-use is spent unless the answer is a token, a refusal, or to wait.
 func (g *Governor) Issue(ctx context.Context, req Request) (Token, error) {
 	if g.cfg.Minter == nil {
 		return Token{}, fmt.Errorf("%w: Config.Minter is required to issue", ErrInvalid)
@@ -92,30 +92,30 @@ func (g *Governor) run(ctx context.Context, req Request, mints bool, finish func
 	for range attempts {
 		now := g.now()
 		h := &hop{g: g, now: now, since: now, mints: mints}
-		err := h.pass(ctx, req)
-		waits := err == nil && len(h.wants) > 0
-		var d Decision
-		switch {
-		case waits:
-			d, err = h.postpone(ctx)
-		case err == nil:
-			err = finish(h)
-		}
+		d, err := h.outcome(ctx, req, finish)
 		var no *refusal
-		switch {
-		case err == nil && waits:
-			return d, nil
-		case err == nil:
-			return h.decision(), nil
-		case errors.As(err, &no):
-			if d, err := h.deny(ctx, no); !errors.Is(err, errStale) {
-				return d, err
-			}
-		case !errors.Is(err, errStale):
-			return Decision{}, err
+		if errors.As(err, &no) {
+			d, err = h.deny(ctx, no)
+		}
+		if !errors.Is(err, errStale) {
+			return d, err
 		}
 	}
 	return Decision{}, unavailable("decide", errStale)
+}
+
+// outcome takes the hop through all steps: to a token, or to a request that waits.
+func (h *hop) outcome(ctx context.Context, req Request, finish func(*hop) error) (Decision, error) {
+	if err := h.pass(ctx, req); err != nil {
+		return Decision{}, err
+	}
+	if len(h.wants) > 0 {
+		return h.postpone(ctx)
+	}
+	if err := finish(h); err != nil {
+		return Decision{}, err
+	}
+	return h.decision(), nil
 }
 
 // pass is the one path: every grant takes every step.

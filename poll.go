@@ -104,21 +104,11 @@ func (h *hop) recall(ctx context.Context) error {
 	h.approved = &lineage.Approved{
 		ID: r.ID(), By: h.deferred.wait.By, Person: h.deferred.wait.Person, At: h.deferred.wait.At, Groups: groupsOf(r),
 	}
-	for _, a := range []struct {
-		id   lineage.ID
-		into **store.Entry
-	}{{firstOf(r.Parents), &h.parent}, {b.ActorToken, &h.escort}} {
-		if a.id.IsZero() {
-			continue
-		}
-		e, err := h.g.entry(ctx, a.id)
-		if err != nil {
-			return unavailable("deferral", err)
-		}
-		if s := stateOf(e, h.g.latest()); s != lineage.Active {
-			return h.unacceptable("what it was made from is " + string(s))
-		}
-		*a.into = &e
+	switch s, err := h.comeFrom(ctx, r); {
+	case err != nil:
+		return unavailable("deferral", err)
+	case s != lineage.Active:
+		return h.unacceptable("what it was made from is " + string(s))
 	}
 	if h.parent != nil {
 		h.above = parentFacts(h.parent.Record, derivable(h.parent.Record, h.client.ID))
@@ -152,6 +142,27 @@ func (h *hop) recall(ctx context.Context) error {
 		h.req.Details, _ = json.Marshal(ceiling.Details) // canonical objects: cannot fail
 	}
 	return nil
+}
+
+// comeFrom reads what a record was made from into h, and returns the state of the first of it that is not active.
+func (h *hop) comeFrom(ctx context.Context, r lineage.Record) (lineage.State, error) {
+	for _, a := range []struct {
+		id   lineage.ID
+		into **store.Entry
+	}{{firstOf(r.Parents), &h.parent}, {r.Body.ActorToken, &h.escort}} {
+		if a.id.IsZero() {
+			continue
+		}
+		e, err := h.g.entry(ctx, a.id)
+		if err != nil {
+			return "", err
+		}
+		if s := stateOf(e, h.g.latest()); s != lineage.Active {
+			return s, nil
+		}
+		*a.into = &e
+	}
+	return lineage.Active, nil
 }
 
 func firstOf(ids []lineage.ID) lineage.ID {

@@ -5,7 +5,6 @@ import (
 	"errors"
 
 	"github.com/tokenboundary/tokenboundary/lineage"
-	"github.com/tokenboundary/tokenboundary/store"
 )
 
 // prove verifies the proof of possession that came with a request (RFC 9449). From a client whose tokens are not bound it
@@ -60,12 +59,8 @@ func thumbprint(s string) bool {
 // bind keeps what is bound to a key bound: the client it was issued to proves that key, anybody else who may use it a key
 // of their own, and the result is bound to what was proved.
 func (h *hop) bind(ctx context.Context) error {
-	above := []*store.Entry{h.parent, h.escort}
-	if h.deferred != nil {
-		above = append(above, &h.deferred.entry)
-	}
-	for _, e := range above {
-		if e == nil || e.Record.Body.Bound == "" {
+	for _, e := range h.sources() {
+		if e.Record.Body.Bound == "" {
 			continue
 		}
 		if h.key == "" && !h.req.Proof.IsZero() {

@@ -98,18 +98,16 @@ func (g *Governor) judge(ctx context.Context, e store.Entry, v review, out *Outc
 	if s != v.state && (s != lineage.Suspended || v.state != lineage.Active || rests(e, v.count)) {
 		return nil, nil
 	}
-	h, err := g.redecide(ctx, e)
-	var no *refusal
-	switch {
-	case err == nil:
-		out.Examined++
-		out.Kept++
-		return nil, nil
-	case errors.As(err, &no):
-		out.Examined++
+	h, no, err := g.redecide(ctx, e)
+	if err != nil {
+		return nil, err
+	}
+	out.Examined++
+	if no != nil {
 		return &doom{h, no}, nil
 	}
-	return nil, err
+	out.Kept++
+	return nil, nil
 }
 
 // revokeAll revokes what would not be issued now, each with the record of the refusal, all in one commit.
@@ -142,7 +140,7 @@ func (g *Governor) revokeAll(ctx context.Context, by Client, what string, doomed
 			failed = unavailable("commit", err)
 		}
 	}
-	g.signal.wake()
+	g.written.wake()
 	return n, failed
 }
 
@@ -151,7 +149,7 @@ func (h *hop) withdrawal(by Client, what string, no *refusal) (store.Tx, error) 
 	e := *h.parent
 	tx := h.g.tx(h.now)
 	reasons := append(refused(h.ruling.reasons), lineage.Reason{Why: clip(what + ": " + no.why)})
-	if r, err := h.sealDenial(no, Decision{Reasons: reasons}); err == nil {
+	if r, err := h.sealDenial(no, reasons); err == nil {
 		tx.Records = []lineage.Record{r}
 	}
 	if e.Record.Kind == lineage.KindTask {

@@ -14,7 +14,17 @@ import (
 // present facts, by the policy in force. The result is a refusal where it would not; the hop is for its record.
 //
 // It changes nothing, and asks only what a decision can have changed: what a record comes from is not looked at again.
-func (g *Governor) redecide(ctx context.Context, e store.Entry) (*hop, error) {
+func (g *Governor) redecide(ctx context.Context, e store.Entry) (*hop, *refusal, error) {
+	h, err := g.again(ctx, e)
+	var no *refusal
+	if errors.As(err, &no) {
+		return h, no, nil
+	}
+	return h, nil, err
+}
+
+// again is the hop of what a record stands for, on its way through the decision once more.
+func (g *Governor) again(ctx context.Context, e store.Entry) (*hop, error) {
 	b := e.Record.Body
 	now := g.now()
 	h := &hop{

@@ -32,23 +32,16 @@ func (h *hop) refresh(ctx context.Context) error {
 	}
 	h.family, h.approved = f, b.Approved
 	s := stateOf(e, h.g.latest())
-	if s == lineage.Suspended && f != nil { // reuse ends it all the same
+	if f != nil && (s == lineage.Active || s == lineage.Suspended) { // reuse ends a suspended family too
 		if err := h.use(f); err != nil {
 			return err
 		}
 	}
-	switch {
-	case s != lineage.Active:
+	if s != lineage.Active {
 		return h.unacceptable("the refresh family is " + string(s))
-	case h.above == nil && len(e.Record.Parents) > 0:
-		if h.above, err = h.g.tokenAbove(ctx, e.Record); err != nil {
-			return unavailable("family", err)
-		}
 	}
-	if f != nil {
-		if err := h.use(f); err != nil {
-			return err
-		}
+	if h.above, err = h.g.tokenAbove(ctx, e.Record); err != nil {
+		return unavailable("family", err)
 	}
 	return h.askAgain(b)
 }

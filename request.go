@@ -30,7 +30,8 @@ type Request struct {
 	Client, Subject, Actor Credential
 	// Proof proves the key that the token is to be bound to (TypeDPoP); the zero value proves none.
 	Proof Credential
-	// Deferrable says that the client accepts to be told to wait and poll. Without it, what needs an approval is denied.
+	// Deferrable says that the client accepts to be told to wait and poll. Without it, what needs an approval or a step-up
+	// is held back. A refresh never waits.
 	Deferrable bool
 	// Connection may be empty where the client has exactly one, Resource where the policy binds exactly one, Scopes
 	// where the policy declares a default.

@@ -15,6 +15,11 @@ const headerRoom = 1024
 
 // seal is the fifth step: it fixes times and limits and makes the records. From here on nothing can change the grant.
 func (h *hop) seal(ctx context.Context) error {
+	if !h.g.raised.Load() {
+		if _, err := h.g.longestLife(ctx); err != nil {
+			return err
+		}
+	}
 	key := ""
 	if h.mints {
 		var err error
@@ -24,7 +29,7 @@ func (h *hop) seal(ctx context.Context) error {
 	}
 	depth := min(h.ruling.depth-len(h.chain), canon.MaxChain)
 	if h.ceiling != nil {
-		depth = min(depth, h.ceiling.Depth-h.joined())
+		depth = min(depth, h.ceiling.Depth-(len(h.chain)-len(h.carried)))
 	}
 	if depth < 0 {
 		return h.unacceptable("the chain is longer than the policy allows")
@@ -61,13 +66,6 @@ func (h *hop) seal(ctx context.Context) error {
 	return h.sealToken(parent, terms, depth, key)
 }
 
-func (h *hop) joined() int {
-	if h.joins {
-		return 1
-	}
-	return 0
-}
-
 // sealTask makes the record of the task that is being started.
 func (h *hop) sealTask(depth int, parent *lineage.Record) (*lineage.Record, error) {
 	spec, deadline := h.req.Task, h.deadline()
@@ -82,7 +80,12 @@ func (h *hop) sealTask(depth int, parent *lineage.Record) (*lineage.Record, erro
 	body.Task = &lineage.Task{
 		Purpose: spec.Purpose, Context: spec.Context, Deadline: deadline, Budget: h.budget(), Authority: &authority,
 	}
-	r, err := lineage.Seal(h.envelope(lineage.KindTask, parent, deadline), body)
+	return h.record(lineage.KindTask, parent, deadline, body)
+}
+
+// record adds a record to those of the hop.
+func (h *hop) record(kind lineage.Kind, parent *lineage.Record, expires time.Time, body lineage.Body) (*lineage.Record, error) {
+	r, err := lineage.Seal(h.envelope(kind, parent, expires), body)
 	if err != nil {
 		return nil, refuse(CodeInvalidRequest, "scope", "the record would be too large")
 	}
@@ -114,15 +117,14 @@ func (h *hop) sealToken(parent *lineage.Record, terms *lineage.Task, depth int, 
 		body.Audience = []string{h.g.cfg.Issuer}
 	}
 	body.Unconfirmed = !h.mints && h.req.Enforce&CapRecord == 0
-	r, err := lineage.Seal(h.envelope(lineage.KindToken, parent, expires), body)
+	r, err := h.record(lineage.KindToken, parent, expires, body)
 	if err != nil {
-		return refuse(CodeInvalidRequest, "scope", "the record would be too large")
+		return err
 	}
-	claims, err := json.Marshal(claimsOf(r))
+	claims, err := json.Marshal(claimsOf(*r))
 	if err != nil || base64.RawURLEncoding.EncodedLen(len(claims)) > canon.MaxMinted-headerRoom {
 		return refuse(CodeInvalidRequest, "scope", "the token would be too large")
 	}
-	h.records = append(h.records, r)
 	return nil
 }
 

@@ -46,8 +46,8 @@ func (a Assurance) same(b Assurance) bool {
 
 // Outcome is what a signal came to.
 type Outcome struct {
-	// Examined is how many live tokens and tasks were decided anew; Revoked how many of them would not be issued now, and
-	// are dead.
+	// Examined is how many live tokens and tasks were decided anew: Kept how many of them stay, Revoked how many would not
+	// be issued now and are dead. Of the end of a session, it is how many it has cut.
 	Examined int `json:"examined"`
 	Kept     int `json:"kept"`
 	Revoked  int `json:"revoked"`
@@ -61,7 +61,8 @@ const settling = 5 * time.Second
 
 // Signal records a change of context and decides anew what it touches: the live tokens and tasks that carry the selector, or
 // all where it has none. What would not be issued now is revoked, with the reasons in the lineage;
-// everything else stays. What is suspended is decided anew when it is resumed, a refresh family at every refresh. New decisions see the change from the moment it is recorded.
+// everything else stays. What is suspended is decided anew when it is resumed, a refresh family at every refresh. New
+// decisions see the change from the moment it is recorded.
 //
 // By must be an operator. ErrInvalid is a signal that has no meaning. Where ctx ends before all is decided anew, the
 // outcome is not complete and the error nil. Any other error leaves open what was decided anew: the same signal can be
@@ -91,7 +92,7 @@ func (g *Governor) Signal(ctx context.Context, by Client, s Signal) (Outcome, er
 		}
 		return out, err
 	case s.Ended:
-		return g.endSession(ctx, by, s.Selector)
+		return g.endSession(ctx, by, s.Selector, s.After)
 	}
 	key, sel, what := envKey, everything, "the facts have changed"
 	if s.Env == nil {
@@ -151,13 +152,15 @@ func (s Signal) check() error {
 var factKinds = []string{lineage.SelectSession, lineage.SelectSubject, lineage.SelectActor, lineage.SelectClient}
 
 // endSession cuts all that came from a session.
-func (g *Governor) endSession(ctx context.Context, by Client, sel lineage.Selector) (Outcome, error) {
+func (g *Governor) endSession(ctx context.Context, by Client, sel lineage.Selector, after lineage.ID) (Outcome, error) {
 	tx := g.tx(g.now())
-	tx.Revocations = []lineage.Revocation{{Selector: sel, At: tx.Time, By: by.ID, Reason: "the session has ended"}}
+	if after.IsZero() {
+		tx.Revocations = []lineage.Revocation{{Selector: sel, At: tx.Time, By: by.ID, Reason: "the session has ended"}}
+	}
 	if err := g.change(ctx, by, tx); err != nil {
 		return Outcome{}, err
 	}
-	c, err := g.closure(ctx, sel, lineage.ID{})
-	n := c.Tokens + c.Tasks + c.Families
-	return Outcome{Examined: n, Revoked: n, Complete: c.Complete}, err
+	c, err := g.closure(ctx, sel, after)
+	n := c.Tokens + c.Tasks
+	return Outcome{Examined: n, Revoked: n, Complete: c.Complete, Next: c.Next}, err
 }

@@ -102,9 +102,8 @@ func (g *Governor) resume(ctx context.Context, by Client, e store.Entry, tx *sto
 	if err != nil {
 		return err
 	}
-	h, err := g.redecide(ctx, e)
-	var no *refusal
-	if errors.As(err, &no) {
+	h, no, err := g.redecide(ctx, e)
+	if no != nil {
 		if h.client.proof = by.proof; by.proof != nil {
 			h.proofs = []*proof{by.proof}
 		}

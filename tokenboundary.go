@@ -83,8 +83,8 @@ type Governor struct {
 	known   atomic.Pointer[env]
 	secret  atomic.Pointer[[]byte]
 	denials denials
-	flights *barrier // the decisions under way
-	signal  broadcast
+	flights *barrier  // the decisions under way
+	written broadcast // to the feed
 
 	seen            atomic.Int64 // the latest time, in milliseconds
 	raised          atomic.Bool  // the longest life is in the store

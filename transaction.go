@@ -89,8 +89,8 @@ func (g *Governor) tx(now time.Time) store.Tx {
 	return store.Tx{Issuer: g.cfg.Issuer, Time: now, Leeway: g.cfg.Lifetimes.ClockLeeway}
 }
 
-// transaction returns the one write that records the hop, with every condition it rests on.
-func (h *hop) transaction() (store.Tx, error) {
+// grounds returns a transaction with the hop's records, everything they rest on, and everything that is used up.
+func (h *hop) grounds() store.Tx {
 	tx := h.g.tx(h.now)
 	tx.Records, tx.Unrevoked = h.records, h.conditions()
 	tx.Requires = h.facts.unchanged()
@@ -98,6 +98,12 @@ func (h *hop) transaction() (store.Tx, error) {
 	for _, e := range h.sources() {
 		tx.Requires = append(tx.Requires, active(e.Record)...)
 	}
+	return tx
+}
+
+// transaction returns the one write that records the hop, with every condition it rests on.
+func (h *hop) transaction() (store.Tx, error) {
+	tx := h.grounds()
 	if h.parent != nil && h.req.Grant != Refresh { // which is no derivation
 		if err := derives(&tx, *h.parent); err != nil {
 			return tx, err

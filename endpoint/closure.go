@@ -15,17 +15,8 @@ const closureTime = time.Second
 
 // closure is what a revocation keeps dead, as far as it is counted.
 type closure struct {
-	*counts        // nil where nothing is known
-	Status  string `json:"status"` // complete, partial, or unknown
-}
-
-type counts struct {
-	Tokens    int `json:"tokens"`
-	Tasks     int `json:"tasks"`
-	Families  int `json:"families"`
-	Approvals int `json:"approvals"`
-	// Next is where to go on with what is partial; zero: at the beginning.
-	Next lineage.ID `json:"next,omitzero"`
+	*tokenboundary.Closure        // nil where nothing is known
+	Status                 string `json:"status"` // complete, partial, or unknown
 }
 
 // closure counts what the revocation of a selector has cut, from behind the record after.
@@ -36,7 +27,7 @@ func (h *Handler) closure(ctx context.Context, by tokenboundary.Client, sel line
 	if err != nil {
 		return closure{Status: "unknown"}, err
 	}
-	out := closure{&counts{n.Tokens, n.Tasks, n.Families, n.Approvals, n.Next}, "complete"}
+	out := closure{&n, "complete"}
 	if !n.Complete {
 		out.Status = "partial"
 	}

@@ -12,8 +12,8 @@ import (
 	"github.com/tokenboundary/tokenboundary/store"
 )
 
-// Deferred requests are listed in heads, so that they can be counted and shown without looking at anything else: those of
-// each client, and those that each group is asked for. A list may still name what is not open any more.
+// Deferred requests are listed in heads, so that they can be counted and shown without a look at anything that does not
+// wait: those of each client, and those that each group is asked for. A list may still name what is not open any more.
 
 // listed is an entry of a list.
 type listed struct {
