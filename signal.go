@@ -47,7 +47,8 @@ func (a Assurance) same(b Assurance) bool {
 // Outcome is what a signal came to.
 type Outcome struct {
 	// Examined is how many live tokens and tasks were decided anew: Kept how many of them stay, Revoked how many would not
-	// be issued now and are dead. Of the end of a session, it is how many it has cut.
+	// be issued now and are dead. Of the end of a session, it is how many it has cut, refresh
+	// families included.
 	Examined int `json:"examined"`
 	Kept     int `json:"kept"`
 	Revoked  int `json:"revoked"`
@@ -161,6 +162,6 @@ func (g *Governor) endSession(ctx context.Context, by Client, sel lineage.Select
 		return Outcome{}, err
 	}
 	c, err := g.closure(ctx, sel, after)
-	n := c.Tokens + c.Tasks
+	n := c.Tokens + c.Tasks + c.Families
 	return Outcome{Examined: n, Revoked: n, Complete: c.Complete, Next: c.Next}, err
 }
