@@ -158,9 +158,11 @@ func subset(all, of []string) bool {
 
 func approvalOf(r lineage.Record) Approval {
 	b := r.Body
+	granted := b.Granted
+	granted.NotAfter = time.Time{} // how long it is for, Lifetime says
 	return Approval{
 		ID: r.ID(), Client: b.Client, Subject: b.Subject, Actors: b.Actors, Session: b.Session, Grant: Grant(b.GrantType),
-		Connection: b.Connection, Granted: b.Granted, Audience: b.Audience, Lifetime: b.Deferred.Lifetime, Task: b.Task,
+		Connection: b.Connection, Granted: granted, Audience: b.Audience, Lifetime: b.Deferred.Lifetime, Task: b.Task,
 		Groups: groupsOf(r), RequestedAt: r.IssuedAt, ExpiresAt: r.ExpiresAt, Digest: b.Deferred.Digest,
 	}
 }

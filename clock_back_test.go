@@ -61,13 +61,11 @@ func TestWhatWasSpentStaysSpentWhenTheClockGoesBack(t *testing.T) {
 	require.NoError(t, prove())
 	require.ErrorIs(t, use(), tb.ErrUnauthenticated)
 	w.denies(prove(), tb.CodeInvalidProof, "the proof was used before")
-	for _, back := range []time.Duration{0, time.Hour} {
-		w.clock.Add(time.Hour)
-		w.issued(asked(w.as("tool"))) // now it is forgotten
+	w.clock.Add(time.Hour)
+	w.issued(asked(w.as("tool"))) // now it is forgotten
+	for range 2 {
 		require.ErrorIs(t, use(), tb.ErrUnauthenticated)
 		w.denies(prove(), tb.CodeInvalidProof, "expired")
-		w.clock.Add(-back)
-		require.ErrorIs(t, use(), tb.ErrUnauthenticated)
-		w.denies(prove(), tb.CodeInvalidProof, "expired")
+		w.clock.Add(-time.Hour)
 	}
 }

@@ -121,6 +121,9 @@ func (h *hop) denyFirst(ctx context.Context, no *refusal, d Decision, tx store.T
 		isProof := func(p *proof) bool { return c != nil && p.key == c.Key }
 		switch {
 		case err == nil:
+			if len(tx.Revocations) > 0 {
+				h.g.cfg.Logger.WarnContext(ctx, no.why, "client", h.client.ID, "decision", d.ID.String())
+			}
 			return d, nil
 		case errors.As(err, &c) && h.client.proof != nil && isProof(h.client.proof):
 			return Decision{}, ErrUnauthenticated

@@ -178,10 +178,11 @@ type env struct {
 
 // parseEnv returns the content of the env head, which is parsed once per version.
 func (g *Governor) parseEnv(head store.Head) (map[string]any, error) {
-	if known := g.known.Load(); known != nil && known.version == head.Version {
+	known := g.known.Load()
+	if known != nil && known.version == head.Version {
 		return known.facts, nil
 	}
-	if !bytes.Equal(head.Value, g.env) && head.Version == 1 && g.differs.CompareAndSwap(false, true) {
+	if known == nil && !bytes.Equal(head.Value, g.env) && g.differs.CompareAndSwap(false, true) { // at the start
 		g.cfg.Logger.Warn("the store holds other facts than Config.Env, and those of the store are in force")
 	}
 	e := &env{version: head.Version}

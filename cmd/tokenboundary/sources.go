@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/benbjohnson/clock"
@@ -14,6 +15,9 @@ import (
 
 // identities returns the sources that authenticate clients and everyone else.
 func identities(cfg *config.Config, clk clock.Clock) ([]tokenboundary.IdentitySource, error) {
+	if err := approvers(cfg); err != nil {
+		return nil, err
+	}
 	clients, err := clientSource(cfg, clk)
 	if err != nil {
 		return nil, err
@@ -37,6 +41,24 @@ func identities(cfg *config.Config, clk clock.Clock) ([]tokenboundary.IdentitySo
 		}
 	}
 	return identity.Sources(list...)
+}
+
+// approvers refuses an operator whose person no subject can be: that its approvals are not for its own requests could then
+// not be told.
+func approvers(cfg *config.Config) error {
+	var prefixes []string
+	for _, t := range cfg.Trust {
+		if t.Session == "human" {
+			prefixes = append(prefixes, t.SubjectPrefix)
+		}
+	}
+	for _, c := range cfg.Clients {
+		known := func(prefix string) bool { return strings.HasPrefix(c.Person, prefix) }
+		if c.Person != "" && len(prefixes) > 0 && !slices.ContainsFunc(prefixes, known) {
+			return c.Errorf("person: not a subject that trust knows: each has a subject_prefix, and this has none of them")
+		}
+	}
+	return nil
 }
 
 // binds reports whether any client's tokens can be bound to a key.

@@ -67,6 +67,9 @@ func TestAStartThatFailsSaysWhyInOneLine(t *testing.T) {
 			w.write("boundary.yaml", strings.Replace(configuration, "clients:\n",
 				"  - oidc: {issuer: "+idp+", audience: "+issuer+", jwks_file: idp.jwks.json, session: human, subject_prefix: 'b:'}\nclients:\n", 1))
 		}, "DIR/boundary.yaml:10: trust[1].oidc: identity: two sources for issuer"},
+		"a person that no subject can be": {func(w *world) {
+			w.write("boundary.yaml", strings.Replace(configuration, "session: human", "session: human, subject_prefix: 'idp:'", 1))
+		}, "DIR/boundary.yaml:25: clients[3]: person: not a subject that trust knows"},
 		"a store that is none": {func(w *world) { w.write("boundary.db", strings.Repeat("no store", 1000)) }, "DIR/boundary.yaml:3: store: bolt: DIR/boundary.db: "},
 		"a store that has no place": {func(w *world) {
 			w.write("boundary.yaml", strings.Replace(configuration, "path: boundary.db", "path: none/boundary.db", 1))

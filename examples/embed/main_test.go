@@ -33,7 +33,7 @@ func start(t *testing.T, key jose.JSONWebKey) string {
 	r, w := io.Pipe()
 	done := make(chan error, 1)
 	go func() {
-		err := run(ctx, []string{"-data", dir, "-client-jwks", keys}, w)
+		err := run(ctx, []string{"-listen", "127.0.0.1:0", "-data", dir, "-client-jwks", keys}, w)
 		w.CloseWithError(err)
 		done <- err
 	}()
@@ -97,8 +97,8 @@ func assertion(issuer string, key jose.JSONWebKey) (string, error) {
 
 func TestRefusesToStartWithoutWhatItNeeds(t *testing.T) {
 	dir := t.TempDir()
-	err := run(t.Context(), []string{"-data", dir, "-policies", filepath.Join(dir, "none")}, io.Discard)
+	err := run(t.Context(), []string{"-listen", "127.0.0.1:0", "-data", dir, "-policies", filepath.Join(dir, "none")}, io.Discard)
 	require.ErrorContains(t, err, "policy")
-	err = run(t.Context(), []string{"-data", dir}, io.Discard)
+	err = run(t.Context(), []string{"-listen", "127.0.0.1:0", "-data", dir}, io.Discard)
 	require.ErrorContains(t, err, "support-bot")
 }
