@@ -121,7 +121,7 @@ func (h *hop) reasonsNow(ctx context.Context) ([]lineage.Reason, error) {
 			return nil, unavailable("task", err)
 		}
 	}
-	again, _, err := h.g.redecide(ctx, e)
+	again, _, err := h.g.redecide(ctx, e, nil)
 	return again.ruling.said, err // whatever else would be different
 }
 
@@ -151,14 +151,14 @@ func parentFacts(r lineage.Record, ceiling lineage.Authority) *ParentFacts {
 
 // tokenAbove finds the token of ours that the record was made from, past the task and the refresh family in between; nil
 // where there is none.
-func (g *Governor) tokenAbove(ctx context.Context, r lineage.Record) (*ParentFacts, error) {
+func (g *Governor) tokenAbove(ctx context.Context, r lineage.Record, seen *glance) (*ParentFacts, error) {
 	client := r.Body.Client
 	for len(r.Parents) > 0 {
-		e, err := g.entry(ctx, r.Parents[0])
-		if err != nil {
+		var err error
+		if r, err = seen.record(ctx, g, r.Parents[0]); err != nil {
 			return nil, err
 		}
-		if r = e.Record; r.Body == nil {
+		if r.Body == nil {
 			return nil, errors.New("what it was made from is erased")
 		}
 		if r.Kind == lineage.KindToken {

@@ -94,7 +94,7 @@ func about(client string, subject lineage.Party, chain []lineage.Party, session 
 
 // readFacts reads the facts that concern the hop, in one look at the store.
 func (h *hop) readFacts(ctx context.Context) error {
-	heads, err := h.g.cfg.Store.Heads(ctx, h.g.cfg.Issuer, about(h.client.ID, h.subject, h.chain, h.session.ID))
+	heads, err := h.seen.facts(ctx, h.g, about(h.client.ID, h.subject, h.chain, h.session.ID))
 	if err != nil {
 		return unavailable("store", err)
 	}

@@ -32,7 +32,7 @@ func (g *Governor) Introspect(ctx context.Context, by Client, raw string) (State
 	}
 	// What was decided may be relied on for so long; after that it must be what would be decided now.
 	if d := e.Record.Body.Recheck; d > 0 && !g.latest().Before(e.Record.IssuedAt.Add(d)) {
-		if _, no, err := g.redecide(ctx, e); no != nil || err != nil {
+		if _, no, err := g.redecide(ctx, e, nil); no != nil || err != nil {
 			return State{}, err
 		}
 	}

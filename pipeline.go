@@ -47,6 +47,7 @@ type hop struct {
 	// decide, narrow
 	connection string
 	facts      *factSet
+	seen       *glance              // what was read already; nil: nothing
 	ruling     ruling               // what was decided for the token
 	task       *ruling              // what was decided for a task that is being started
 	wants      []lineage.Obligation // what has to happen first; the request is then deferred

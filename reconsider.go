@@ -1,6 +1,7 @@
 package tokenboundary
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -39,20 +40,24 @@ type review struct {
 func (g *Governor) reconsider(ctx context.Context, by Client, v review) (Outcome, error) {
 	out := Outcome{Next: v.after}
 	var failed error
+	var seen glance
 	keep := func(r lineage.Record) bool { // a refresh and a release are decided when they are asked for
 		return (r.Kind == lineage.KindToken || r.Kind == lineage.KindTask) && v.outdated(r)
 	}
 	err := g.scan(ctx, v.sel, v.after, keep, func(batch []store.Entry) error {
+		if err := seen.look(ctx, g, batch); err != nil {
+			return err
+		}
 		var doomed []doom
 		at := out.Next
 		for _, e := range batch {
 			if ctx.Err() != nil {
 				break
 			}
-			d, err := g.judge(ctx, e, v, &out)
+			d, err := g.judge(ctx, e, v, &seen, &out)
 			switch {
 			case err != nil: // what stands behind it must not wait for it
-				failed = errors.Join(failed, err)
+				failed = cmp.Or(failed, err)
 			case d != nil:
 				doomed = append(doomed, *d)
 			}
@@ -93,12 +98,12 @@ type doom struct {
 }
 
 // judge decides one record anew, and returns it if it would not be issued now. What rests with its task is passed by.
-func (g *Governor) judge(ctx context.Context, e store.Entry, v review, out *Outcome) (*doom, error) {
+func (g *Governor) judge(ctx context.Context, e store.Entry, v review, seen *glance, out *Outcome) (*doom, error) {
 	s := stateOf(e, g.now())
 	if s != v.state && (s != lineage.Suspended || v.state != lineage.Active || rests(e, v.count)) {
 		return nil, nil
 	}
-	h, no, err := g.redecide(ctx, e)
+	h, no, err := g.redecide(ctx, e, seen)
 	if err != nil {
 		return nil, err
 	}

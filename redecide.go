@@ -14,8 +14,8 @@ import (
 // present facts, by the policy in force. The result is a refusal where it would not; the hop is for its record.
 //
 // It changes nothing, and asks only what a decision can have changed: what a record comes from is not looked at again.
-func (g *Governor) redecide(ctx context.Context, e store.Entry) (*hop, *refusal, error) {
-	h, err := g.again(ctx, e)
+func (g *Governor) redecide(ctx context.Context, e store.Entry, seen *glance) (*hop, *refusal, error) {
+	h, err := g.again(ctx, e, seen)
 	var no *refusal
 	if errors.As(err, &no) {
 		return h, no, nil
@@ -24,11 +24,11 @@ func (g *Governor) redecide(ctx context.Context, e store.Entry) (*hop, *refusal,
 }
 
 // again is the hop of what a record stands for, on its way through the decision once more.
-func (g *Governor) again(ctx context.Context, e store.Entry) (*hop, error) {
+func (g *Governor) again(ctx context.Context, e store.Entry, seen *glance) (*hop, error) {
 	b := e.Record.Body
 	now := g.now()
 	h := &hop{
-		g: g, now: now, since: now, mints: true, grant: Grant(b.GrantType), parent: &e, approved: b.Approved, key: b.Bound,
+		g: g, now: now, since: now, mints: true, seen: seen, grant: Grant(b.GrantType), parent: &e, approved: b.Approved, key: b.Bound,
 		subject: b.Subject, session: b.Session, carried: b.Actors, chain: b.Actors, connection: b.Connection,
 		client: Client{ID: b.Client, Kind: ClientKind(b.ClientKind)},
 		req: Request{
@@ -46,7 +46,7 @@ func (g *Governor) again(ctx context.Context, e store.Entry) (*hop, error) {
 		return h, refuse(CodeUnauthorizedClient, "grant_type", "the client may not use this grant any more")
 	}
 	h.client = c
-	if h.above, err = g.tokenAbove(ctx, e.Record); err != nil {
+	if h.above, err = g.tokenAbove(ctx, e.Record, seen); err != nil {
 		return h, unavailable("lineage", err)
 	}
 	if err := h.readFacts(ctx); err != nil {

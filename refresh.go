@@ -40,7 +40,7 @@ func (h *hop) refresh(ctx context.Context) error {
 	if s != lineage.Active {
 		return h.unacceptable("the refresh family is " + string(s))
 	}
-	if h.above, err = h.g.tokenAbove(ctx, e.Record); err != nil {
+	if h.above, err = h.g.tokenAbove(ctx, e.Record, nil); err != nil {
 		return unavailable("family", err)
 	}
 	return h.askAgain(b)

@@ -102,7 +102,7 @@ func (g *Governor) resume(ctx context.Context, by Client, e store.Entry, tx *sto
 	if err != nil {
 		return err
 	}
-	h, no, err := g.redecide(ctx, e)
+	h, no, err := g.redecide(ctx, e, nil)
 	if no != nil {
 		if h.client.proof = by.proof; by.proof != nil {
 			h.proofs = []*proof{by.proof}
