@@ -1,201 +1,212 @@
 package tokenboundary_test
 
 import (
-	"fmt"
-	"math/rand/v2"
 	"slices"
-	"testing"
 	"time"
-
-	"github.com/stretchr/testify/require"
 
 	tb "github.com/tokenboundary/tokenboundary"
 	"github.com/tokenboundary/tokenboundary/lineage"
 )
 
-// model is the boundary as a plain list of nodes: no store, no hashes, no selectors. It walks up the tree where the
-// Governor looks things up.
+// The model is the boundary as a plain tree of what was recorded: no store, no hashes, no selectors, no versions. Where
+// the Governor looks things up, it walks up the tree. This file says what is known and what it amounts to;
+// lifecycle_decide_test.go what a request for a token comes to, and lifecycle_verbs_test.go what all else changes.
+
+// model is all that the boundary knows.
 type model struct {
-	nodes []*node
-	tasks map[lineage.ID]bool // whether it was ended
+	now            time.Time
+	nodes          []*node
+	cuts           []*cut
+	facts          map[name]fact // what signals have said of somebody
+	frozen, strict bool          // the fact env.frozen; which of the two policy sets is in force
+	tick, froze    int           // how many changes were signalled; at which one frozen was changed
+	key            string        // that tokens are signed with
 }
 
+// node is one record: a token, a task, a refresh family, or a request that waits for an approval.
 type node struct {
-	d       tb.Decision
-	client  string
-	parent  *node
-	task    lineage.ID
-	expires time.Time
-	scopes  []string
-	dead    bool // cut by name, or by what it carried at the time
+	kind   lineage.Kind
+	id     lineage.ID
+	parent *node
+	agreed *node  // the request that waited for it, where one did: cutting that cuts what it released
+	value  string // what its client was given: an access token, or a deferral code
+
+	client, subject, session, connection, key string
+
+	chain          []string // who acts, the current actor first
+	scopes, holds  []string // what it is good for; what can be derived from it
+	stands         bool     // it is a task token, or its refresh family: ending it ends the task
+	since, expires time.Time
+	decided        int  // at which tick
+	strict         bool // by which policy set
+
+	// Of a task. Held: an operator has suspended it. Paused: at which tick, and under which policy set.
+	state        tb.TaskState
+	held         bool
+	paused       int
+	pausedStrict bool
+	budget, used uint64
+	// Of a refresh family: its refresh tokens, the current one last.
+	issued        []string
+	rotated, idle time.Time
+	// Of a request that waits: pending, approved, refused or released; and how it is polled.
+	wait     string
+	by       *node // who has decided, and when
+	asked    ask
+	interval time.Duration
+	polled   time.Time
 }
 
-func (m *model) alive(n *node, now time.Time) lineage.State {
-	for x := n; x != nil; x = x.parent {
-		if x.dead || m.tasks[x.task] {
-			return lineage.Revoked
-		}
+// name is what a revocation or a fact is about: {client tool}.
+type name struct{ kind, value string }
+
+// cut kills what bears the name and is older than before or, while it is open, everything: a block that is not lifted.
+type cut struct {
+	what   name
+	before time.Time
+	open   bool
+}
+
+// fact is what is known of somebody, since a tick.
+type fact struct {
+	risk, acr string
+	assured   time.Time
+	since     int
+}
+
+// bears reports whether n has the name by itself, whatever it was made from.
+func (n *node) bears(x name) bool {
+	switch x.kind {
+	case lineage.SelectToken:
+		return n.id.String() == x.value || n.agreed != nil && n.agreed.bears(x)
+	case lineage.SelectTask:
+		return n.kind == lineage.KindTask && n.id.String() == x.value
+	case lineage.SelectGrant:
+		r := n.root() // what waits is no grant yet
+		return r.id.String() == x.value && r.kind != lineage.KindApproval
+	case lineage.SelectPath:
+		return x.value == "/agents" || x.value == "/agents/"+n.client
+	case lineage.SelectActor: // who acts for nobody else acts for itself
+		return slices.Contains(n.chain, x.value) || len(n.chain) == 0 && n.subject == x.value
+	case lineage.SelectClient:
+		return n.client == x.value
+	case lineage.SelectSubject:
+		return n.subject == x.value
+	case lineage.SelectSession:
+		return n.session == x.value
+	case lineage.SelectConnection:
+		return n.connection == x.value
 	}
-	if !now.Before(n.expires) {
+	return x.kind == lineage.SelectKey && n.key == x.value
+}
+
+// up reports whether n or anything above it has the property.
+func (n *node) up(has func(*node) bool) bool { return n != nil && (has(n) || n.parent.up(has)) }
+
+func (n *node) root() *node {
+	for n.parent != nil {
+		n = n.parent
+	}
+	return n
+}
+
+// above returns how many records n stands under.
+func (n *node) above() (count int) {
+	n.parent.up(func(*node) bool { count++; return false })
+	return count
+}
+
+// tasks returns the tasks that n belongs to, itself included, the innermost first.
+func (n *node) tasks() (all []*node) {
+	n.up(func(x *node) bool {
+		if x.kind == lineage.KindTask {
+			all = append(all, x)
+		}
+		return false
+	})
+	return all
+}
+
+func (c *cut) kills(n *node) bool { return n.bears(c.what) && (c.open || n.since.Before(c.before)) }
+
+// over reports whether n itself was cut, by whatever name, or is a task that was ended.
+func (m *model) over(n *node) bool {
+	return n.state == tb.TaskCompleted || n.state == tb.TaskRevoked ||
+		slices.ContainsFunc(m.cuts, func(c *cut) bool { return c.kills(n) })
+}
+
+// stateOf says what n amounts to now.
+func (m *model) stateOf(n *node) lineage.State {
+	switch {
+	case n.up(m.over):
+		return lineage.Revoked
+	case !m.now.Before(n.expires):
 		return lineage.Expired
+	case n.up(func(x *node) bool { return x.state == tb.TaskSuspended }):
+		return lineage.Suspended
 	}
 	return lineage.Active
 }
 
-// carries reports whether n or anything above it has the property.
-func (n *node) carries(has func(*node) bool) bool {
-	return has(n) || n.parent != nil && n.parent.carries(has)
-}
-
-func (m *model) cut(has func(*node) bool) {
-	for _, n := range m.nodes {
-		n.dead = n.dead || n.carries(has)
+// taskState says what a task amounts to now: that it was completed, else what became of it.
+func (m *model) taskState(t *node) tb.TaskState {
+	if t.state == tb.TaskCompleted {
+		return t.state
 	}
+	return tb.TaskState(m.stateOf(t))
 }
 
-var agents = []string{"orchestrator", "researcher", "tool"}
+func (m *model) lives(n *node) bool {
+	s := m.stateOf(n)
+	return s == lineage.Active || s == lineage.Suspended
+}
 
-// TestRandomHistoriesFollowTheModel runs random histories of issuing, deriving, cutting and waiting, and compares what
-// the Governor says of every token with the model: never wider, never longer, never alive under something dead.
-func TestRandomHistoriesFollowTheModel(t *testing.T) {
-	seen := map[string]int{}
-	for seed := range uint64(40) {
-		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
-			h := &history{seen: seen, world: newWorld(t), rnd: rand.New(rand.NewPCG(seed, 1)), model: model{tasks: map[lineage.ID]bool{}}}
-			for range 60 {
-				h.step()
-			}
-			h.check()
-		})
+// circumstances are what the policy of these histories looks at. It is a pure function of them, over four scopes: a and b
+// can be refreshed, b is not in the strict set, c is not granted at a high risk, and d has to be approved.
+type circumstances struct {
+	client                string
+	risky, frozen, strict bool // risky: a high risk is known of somebody who takes part
+}
+
+// around returns the circumstances of what n says.
+func (m *model) around(n *node) circumstances {
+	c := circumstances{client: n.client, frozen: m.frozen, strict: m.strict}
+	for about, f := range m.facts {
+		c.risky = c.risky || f.risk == "high" && n.bears(about)
 	}
-	for _, what := range []string{"derived", "refused", "active", "revoked", "expired"} {
-		require.Greater(t, seen[what], 50, "the histories must reach all that they test: %s", what)
+	return c
+}
+
+// denies is the policy's deny rule.
+func (c circumstances) denies() bool { return c.frozen && c.client == "tool" }
+
+// grants are its allow rules.
+func (c circumstances) grants(scope string) bool {
+	switch scope {
+	case "b":
+		return !c.strict
+	case "c":
+		return !c.risky
 	}
+	return scope == "a" || scope == gated
 }
 
-type history struct {
-	seen map[string]int
-	*world
-	model
-	rnd *rand.Rand
-}
+const gated = "d" // the scope that has to be approved
 
-func (h *history) pick() *node {
-	if len(h.nodes) == 0 {
-		return nil
-	}
-	return h.nodes[h.rnd.IntN(len(h.nodes))]
-}
+func renewable(scope string) bool     { return scope == "a" || scope == "b" }
+func delegated(scope, to string) bool { return scope != "c" || to == "tool" }
 
-func (h *history) step() {
-	switch n := h.pick(); {
-	case n == nil || h.rnd.IntN(8) == 0:
-		h.root()
-	case h.rnd.IntN(10) < 7:
-		h.derive(n, agents[h.rnd.IntN(len(agents))])
-	case h.rnd.IntN(3) == 0:
-		h.clock.Add(time.Duration(h.rnd.IntN(120)) * time.Second)
-	default:
-		h.cutSomething(n)
-	}
-}
-
-func (h *history) scopes() []string {
-	all := []string{"a", "b", "c", "d"}
-	h.rnd.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
-	return slices.Sorted(slices.Values(all[:1+h.rnd.IntN(len(all))]))
-}
-
-func (h *history) root() {
-	client := agents[h.rnd.IntN(len(agents))]
-	person := fmt.Sprint("person", len(h.nodes)) // nobody was revoked before
-	req := h.exchange(client, h.human(person), crm, h.scopes()...)
-	if h.rnd.IntN(2) == 0 {
-		req.Task = &tb.TaskSpec{Purpose: "work", ExpiresIn: 10 * time.Minute}
-	}
-	h.add(h.try(req), client, nil)
-}
-
-// try decides and records. Nothing may be refused for want of time alone: a cut a moment ago is waited out.
-func (h *history) try(req tb.Request) tb.Decision {
-	h.Helper()
-	req.Enforce = everything &^ tb.CapRecord
-	for {
-		d, err := h.Decide(h.ctx, req)
-		if err == nil {
-			return d
-		}
-		require.ErrorIs(h, err, tb.ErrUnavailable)
-		h.clock.Add(2 * time.Second)
-	}
-}
-
-func (h *history) add(d tb.Decision, client string, parent *node) {
-	if d.Effect != tb.Allow {
-		return
-	}
-	n := &node{d: d, client: client, parent: parent, task: d.TaskID, expires: d.ExpiresAt, scopes: d.Granted.Scopes(crm)}
-	h.nodes = append(h.nodes, n)
-}
-
-func (h *history) derive(parent *node, client string) {
-	asked := h.scopes()
-	d := h.try(h.exchange(client, host(parent.d), crm, asked...))
-	held := slices.DeleteFunc(slices.Clone(asked), func(s string) bool { return !slices.Contains(parent.scopes, s) })
-	may := h.alive(parent, h.clock.Now()) == lineage.Active && len(held) > 0 && !h.loop(parent, client)
-	require.Equal(h, may, d.Effect == tb.Allow, "%s from %s: %+v", client, parent.client, d)
-	if !may {
-		h.seen["refused"]++
-		return
-	}
-	h.seen["derived"]++
-	require.Equal(h, held, d.Granted.Scopes(crm), "exactly what was asked for and held")
-	require.False(h, d.ExpiresAt.After(parent.expires), "a child never outlives its parent")
-	require.LessOrEqual(h, len(d.Actors), 3)
-	require.Equal(h, parent.d.Subject, d.Subject)
-	h.add(d, client, parent)
-}
-
-// loop reports whether client held the authority before and handed it on, or the chain is full.
-func (h *history) loop(parent *node, client string) bool {
-	return client != parent.client &&
-		(parent.carries(func(n *node) bool { return n.client == client }) || len(parent.d.Actors) >= 3)
-}
-
-func (h *history) cutSomething(n *node) {
-	switch h.rnd.IntN(4) {
-	case 0:
-		h.revoke("token:"+n.d.ID.String(), lineage.Cut)
-		h.cut(func(x *node) bool { return x == n })
-	case 1:
-		h.revoke("subject:"+n.d.Subject.ID, lineage.Cut)
-		h.cut(func(x *node) bool { return x.d.Subject.ID == n.d.Subject.ID })
-	case 2:
-		h.revoke("client:"+n.client, lineage.Cut)
-		h.cut(func(x *node) bool { return x.client == n.client })
-	case 3:
-		if !n.task.IsZero() {
-			_, err := h.SetTask(h.ctx, ops, n.task, tb.TaskCompleted)
-			require.NoError(h, err)
-			task, err := h.Task(h.ctx, ops, n.task)
-			require.NoError(h, err)
-			h.tasks[n.task] = task.State == tb.TaskCompleted || task.State == tb.TaskRevoked || h.tasks[n.task]
+// keep returns what of the list has the property.
+func keep(list []string, has func(string) bool) (out []string) {
+	for _, s := range list {
+		if has(s) {
+			out = append(out, s)
 		}
 	}
+	return out
 }
 
-func (h *history) check() {
-	h.restart()
-	for _, n := range h.nodes {
-		want := h.alive(n, h.clock.Now())
-		h.seen[string(want)]++
-		require.Equal(h, want, h.state(n.d.ID))
-		nodes, err := h.Lineage(h.ctx, ops, n.d.ID)
-		require.NoError(h, err)
-		chain := make([]lineage.Record, len(nodes))
-		for i := range nodes {
-			chain[i] = nodes[i].Record
-		}
-		require.NoError(h, lineage.VerifyChain(n.d.ID, chain))
-	}
+// in returns the property of being in a list.
+func in(list []string) func(string) bool {
+	return func(s string) bool { return slices.Contains(list, s) }
 }
