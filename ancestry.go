@@ -98,17 +98,26 @@ func (h *hop) present(ctx context.Context, c Credential, param string) (Principa
 // it, and by those that would grant it now.
 func (h *hop) inherit(ctx context.Context) error {
 	ceiling := derivable(h.parent.Record, h.client.ID)
-	if h.parent.Record.Body.Client != h.client.ID {
-		now, err := h.reasonsNow(ctx)
-		if err != nil {
-			return err
-		}
-		ceiling.Access = grantedBy(ceiling.Access, now, func(r lineage.Reason) bool { return slices.Contains(r.Delegates, h.client.ID) })
-		if len(ceiling.Access) == 0 {
-			return refuse(CodeInvalidRequest, "subject_token", "not delegable to this client")
-		}
+	if err := h.delegated(ctx, &ceiling, "subject_token"); err != nil {
+		return err
 	}
 	h.ceiling, h.above = &ceiling, parentFacts(h.parent.Record, ceiling)
+	return nil
+}
+
+// delegated narrows the ceiling to what the client may derive from the parent by the rules in force now.
+func (h *hop) delegated(ctx context.Context, ceiling *lineage.Authority, param string) error {
+	if h.parent == nil || h.parent.Record.Body.Client == h.client.ID {
+		return nil
+	}
+	now, err := h.reasonsNow(ctx)
+	if err != nil {
+		return err
+	}
+	ceiling.Access = grantedBy(ceiling.Access, now, func(r lineage.Reason) bool { return slices.Contains(r.Delegates, h.client.ID) })
+	if len(ceiling.Access) == 0 {
+		return refuse(CodeInvalidRequest, param, "not delegable to this client")
+	}
 	return nil
 }
 

@@ -87,7 +87,7 @@ func (g *Governor) Approve(ctx context.Context, by Client, id lineage.ID, agree 
 			return Approval{}, g.answer(ctx, by, err)
 		}
 	}
-	return Approval{}, fmt.Errorf("%w: the request keeps changing", ErrConflict)
+	return Approval{}, g.answer(ctx, by, fmt.Errorf("%w: the request keeps changing", ErrConflict))
 }
 
 // approve tries to decide a pending request. It is errStale if the request has changed since it was read.

@@ -145,10 +145,9 @@ func (h *hop) postpone(ctx context.Context) (Decision, error) {
 
 // enter commits tx together with entering the request into its lists, which many may want to do at once.
 func (h *hop) enter(ctx context.Context, tx store.Tx, r lineage.Record) error {
-	const tries = 64
 	own := tx.Swaps
 	var err error
-	for range tries {
+	for range contended {
 		var lists []store.Swap
 		if lists, err = h.g.enlist(ctx, r, h.now); err != nil {
 			return err

@@ -75,3 +75,24 @@ func TestEvidenceIsSpentBeforeAVerbIsToldNo(t *testing.T) {
 		})
 	}
 }
+
+// TestEvidenceIsSpentWhereATaskKeepsChanging: that answer is one as well.
+func TestEvidenceIsSpentWhereATaskKeepsChanging(t *testing.T) {
+	w, task, _ := working(t)
+	s := w.interrupt()
+	var change func()
+	change = func() {
+		w.setTask(task.TaskID, tb.TaskSuspended)
+		w.setTask(task.TaskID, tb.TaskActive)
+		s.get = change
+	}
+	s.get = change
+	cred := w.once("orchestrator", "a")
+	by, err := w.Authenticate(w.ctx, cred)
+	require.NoError(t, err)
+	_, err = w.SetTask(w.ctx, by, task.TaskID, tb.TaskSuspended)
+	require.ErrorIs(t, err, tb.ErrConflict)
+	s.get = nil
+	w.spent(cred)
+	w.set("orchestrator", task.TaskID, tb.TaskSuspended) // positive control
+}

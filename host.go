@@ -130,6 +130,9 @@ func (g *Governor) recording(ctx context.Context, now time.Time, records []linea
 	if records[0].Kind == lineage.KindTask {
 		h.task = &ruling{}
 	}
+	if a := b.Approved; a != nil && a.By != "" && h.grant != Refresh { // of a release, as there
+		h.evidence = append(h.evidence, waitHead{By: a.By, Person: a.Person, At: a.At}.approver())
+	}
 	switch s, err := h.comeFrom(ctx, records[0]); {
 	case err != nil:
 		return store.Tx{}, err

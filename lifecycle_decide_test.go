@@ -147,7 +147,7 @@ func (m *model) poll(client string, w *node) answer {
 func (m *model) decide(q ask) answer {
 	n := node{
 		kind: lineage.KindToken, parent: q.parent, agreed: q.agreed, client: q.client, subject: q.subject, session: q.session,
-		connection: q.connection, chain: q.chain, since: q.since, decided: m.tick, strict: m.strict,
+		connection: q.connection, chain: q.chain, since: q.since, decided: m.tick, at: m.now, strict: m.strict,
 	}
 	now := m.around(&n)
 	granted := func(s string) bool {

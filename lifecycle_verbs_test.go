@@ -87,6 +87,7 @@ func (m *model) learn(about name, f fact) tb.Outcome {
 	old := m.facts[about]
 	if f.since = old.since; f != old {
 		m.tick++
+		m.changed = m.now
 		f.since = m.tick
 	}
 	m.facts[about] = f
@@ -97,15 +98,16 @@ func (m *model) learn(about name, f fact) tb.Outcome {
 func (m *model) freeze(to bool) tb.Outcome {
 	if to != m.frozen {
 		m.tick++
-		m.frozen, m.froze = to, m.tick
+		m.frozen, m.froze, m.changed = to, m.tick, m.now
 	}
 	return m.reconsider(func(n *node) bool { return n.decided < m.froze })
 }
 
-// reload takes note of a signal that says that another policy set is in force.
+// reload takes note of a signal that says that another policy set is in force. What was decided before the facts last changed
+// may have been judged by another set since.
 func (m *model) reload() tb.Outcome {
 	m.tick++
-	return m.reconsider(func(n *node) bool { return n.strict != m.strict })
+	return m.reconsider(func(n *node) bool { return n.strict != m.strict || !n.at.After(m.changed.Add(2*leeway)) })
 }
 
 // setTask changes the state of a task. What comes back to life with it is decided anew, if anything has changed meanwhile.

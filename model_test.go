@@ -20,6 +20,7 @@ type model struct {
 	facts          map[name]fact // what signals have said of somebody
 	frozen, strict bool          // the fact env.frozen; which of the two policy sets is in force
 	tick, froze    int           // how many changes were signalled; at which one frozen was changed
+	changed        time.Time     // when facts were last changed
 	key            string        // that tokens are signed with
 }
 
@@ -37,8 +38,9 @@ type node struct {
 	scopes, holds  []string // what it is good for; what can be derived from it
 	stands         bool     // it is a task token, or its refresh family: ending it ends the task
 	since, expires time.Time
-	decided        int  // at which tick
-	strict         bool // by which policy set
+	decided        int       // at which tick
+	at             time.Time // when
+	strict         bool      // by which policy set
 
 	// Of a task. Held: an operator has suspended it. Paused: at which tick, and under which policy set.
 	state        tb.TaskState

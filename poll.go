@@ -137,6 +137,9 @@ func (h *hop) recall(ctx context.Context) error {
 		}
 	}
 	ceiling = ceiling.Normal()
+	if err := h.delegated(ctx, &ceiling, "deferral_code"); err != nil {
+		return err
+	}
 	h.ceiling = &ceiling
 	if len(ceiling.Details) > 0 { // each as itself: what one of them covers besides was not shown to anybody
 		h.req.Details, _ = json.Marshal(ceiling.Details) // canonical objects: cannot fail

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"slices"
+	"time"
 
 	"github.com/tokenboundary/tokenboundary/internal/state"
 	"github.com/tokenboundary/tokenboundary/lineage"
@@ -17,13 +18,15 @@ type versioned interface{ Version() string }
 
 // decidedByAnotherSet returns what tells records that another policy set decided from those of the one in force. Of a
 // policy that does not say its version, all may be.
-func (g *Governor) decidedByAnotherSet() func(lineage.Record) bool {
+func (g *Governor) decidedByAnotherSet(facts time.Time) func(lineage.Record) bool {
 	v, ok := g.cfg.Policy.(versioned)
 	if !ok {
 		return func(lineage.Record) bool { return true }
 	}
 	version := v.Version()
-	return func(r lineage.Record) bool { return r.Policy != version }
+	// Since the facts changed, another set may have let live what this one decided on those before.
+	facts = facts.Add(2 * g.cfg.Lifetimes.ClockLeeway)
+	return func(r lineage.Record) bool { return r.Policy != version || !r.IssuedAt.After(facts) }
 }
 
 // review is what is decided anew: what carries the selector, is in the state, and was decided on what no longer holds.
@@ -61,7 +64,9 @@ func (g *Governor) reconsider(ctx context.Context, by Client, v review) (Outcome
 			case d != nil:
 				doomed = append(doomed, *d)
 			}
-			at = e.Record.ID()
+			if failed == nil { // who goes on from here must not pass by what could not be decided
+				at = e.Record.ID()
+			}
 		}
 		n, err := g.revokeAll(context.WithoutCancel(ctx), by, v.what, doomed)
 		if out.Revoked += n; err != nil {

@@ -103,6 +103,40 @@ func TestWhatCannotBeDecidedShieldsNothingBehindIt(t *testing.T) {
 	require.Equal(t, lineage.Revoked, w.state(poison.ID))
 }
 
+// TestWhoeverGoesOnPassesNothingThatWasNotDecided: neither what was under way when the time ended, nor what could not be
+// decided; else a signal would be complete, and something live that nobody has looked at.
+func TestWhoeverGoesOnPassesNothingThatWasNotDecided(t *testing.T) {
+	for name, cause := range map[string]error{"the time ended": nil, "the policy failed": errors.New("boom")} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, minting)
+			all := w.alices(5, "write")
+			ctx, cancel := context.WithCancel(w.ctx)
+			defer cancel()
+			asked := 0
+			w.deciding(func(_ context.Context, f tb.Facts) (tb.Verdict, error) {
+				if asked++; asked != 3 {
+					return wary(f), nil
+				}
+				if cause == nil {
+					cancel()
+				}
+				return wary(f), errors.Join(ctx.Err(), cause)
+			})
+			s := tb.Signal{Selector: selector(w, "subject:alice"), Risk: "high"}
+			out, err := w.Signal(ctx, ops, s)
+			require.False(t, out.Complete)
+			require.Equal(t, cause == nil, err == nil)
+			require.Equal(t, lineage.Active, w.state(all[2].ID))
+
+			s.After = out.Next
+			require.True(t, w.signal(s).Complete)
+			for i, tok := range all {
+				require.Equal(t, lineage.Revoked, w.state(tok.ID), "%d", i)
+			}
+		})
+	}
+}
+
 // TestWhatASlowPolicyHasFoundIsRevoked: though the store has gone on meanwhile, further than clocks may differ.
 func TestWhatASlowPolicyHasFoundIsRevoked(t *testing.T) {
 	w := newWorld(t, minting)

@@ -16,7 +16,7 @@ import (
 // setFact writes what the signal says into the head with the key and returns its version, and the count of the signal among
 // all. A signal that is known already writes nothing.
 func (g *Governor) setFact(ctx context.Context, by Client, key string, s Signal) (version, count uint64, err error) {
-	for range 4 * attempts { // signals about other things count as well
+	for range contended {
 		heads, err := g.cfg.Store.Heads(ctx, g.cfg.Issuer, []string{key, signalsKey})
 		if err != nil {
 			return 0, 0, unavailable("store", err)
@@ -38,7 +38,7 @@ func (g *Governor) setFact(ctx context.Context, by Client, key string, s Signal)
 			version, count = version+1, count+1
 			tx.Swaps = []store.Swap{
 				{Key: key, Version: head.Version, State: "set", Value: value},
-				{Key: signalsKey, Version: heads[1].Version, State: "set"},
+				{Key: signalsKey, Version: heads[1].Version, State: "set", Value: []byte(tx.Time.Format(time.RFC3339Nano))},
 			}
 		}
 		if err := g.change(ctx, by, tx); !errors.Is(err, ErrConflict) {
@@ -52,20 +52,29 @@ func (g *Governor) setFact(ctx context.Context, by Client, key string, s Signal)
 // there was none in between.
 const signalsKey = "fact:signals"
 
+// contended bounds how often a write starts again that many may want to make at once.
+const contended = 64
+
 // announce counts a signal that changes no facts, and returns its count.
-func (g *Governor) announce(ctx context.Context, by Client) (uint64, error) {
-	for range 4 * attempts {
+func (g *Governor) announce(ctx context.Context, by Client) (count uint64, facts time.Time, err error) {
+	for range contended {
 		heads, err := g.cfg.Store.Heads(ctx, g.cfg.Issuer, []string{signalsKey})
 		if err != nil {
-			return 0, unavailable("store", err)
+			return 0, facts, unavailable("store", err)
+		}
+		facts = time.Time{}
+		if v := heads[0].Value; len(v) > 0 {
+			if facts, err = time.Parse(time.RFC3339Nano, string(v)); err != nil {
+				return 0, facts, unavailable("facts", err)
+			}
 		}
 		tx := g.tx(g.now())
-		tx.Swaps = []store.Swap{{Key: signalsKey, Version: heads[0].Version, State: "set"}}
+		tx.Swaps = []store.Swap{{Key: signalsKey, Version: heads[0].Version, State: "set", Value: heads[0].Value}}
 		if err := g.change(ctx, by, tx); !errors.Is(err, ErrConflict) {
-			return heads[0].Version + 1, err
+			return heads[0].Version + 1, facts, err
 		}
 	}
-	return 0, fmt.Errorf("%w: the facts keep changing", ErrConflict)
+	return 0, facts, fmt.Errorf("%w: the facts keep changing", ErrConflict)
 }
 
 // apply returns the value of a head of facts after the signal. An assurance counts from now on, also one that was said

@@ -78,15 +78,15 @@ func (g *Governor) Signal(ctx context.Context, by Client, s Signal) (Outcome, er
 	everything := lineage.Selector{Kind: lineage.SelectPath, Value: "/"}
 	switch {
 	case s.Reloaded:
-		count, err := g.announce(ctx, by)
+		count, facts, err := g.announce(ctx, by)
 		if err != nil {
-			return Outcome{}, err
+			return Outcome{}, g.answer(ctx, by, err)
 		}
 		limited, cancel := g.cfg.Clock.WithTimeout(ctx, settling)
 		passed := g.flights.pass(limited)
 		cancel()
 		out, err := g.reconsider(ctx, by, review{
-			everything, lineage.Active, g.decidedByAnotherSet(), count, "another policy set is in force", s.After,
+			everything, lineage.Active, g.decidedByAnotherSet(facts), count, "another policy set is in force", s.After,
 		})
 		if passed != nil { // something may be decided by the set before, and come later
 			out.Complete, out.Next = false, lineage.ID{}
@@ -101,7 +101,7 @@ func (g *Governor) Signal(ctx context.Context, by Client, s Signal) (Outcome, er
 	}
 	version, count, err := g.setFact(ctx, by, key, s)
 	if err != nil {
-		return Outcome{}, err
+		return Outcome{}, g.answer(ctx, by, err)
 	}
 	outdated := func(r lineage.Record) bool {
 		b := r.Body

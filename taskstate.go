@@ -28,12 +28,12 @@ func (g *Governor) SetTask(ctx context.Context, by Client, id lineage.ID, to Tas
 		return Task{}, g.answer(ctx, by, fmt.Errorf("%w: task state", ErrInvalid))
 	}
 	for range attempts {
-		t, err := g.setTask(ctx, by, id, to, event)
+		t, err := g.setTask(ctx, &by, id, to, event)
 		if !errors.Is(err, errStale) {
 			return t, g.answer(ctx, by, err)
 		}
 	}
-	return Task{}, fmt.Errorf("%w: the task keeps changing", ErrConflict)
+	return Task{}, g.answer(ctx, by, fmt.Errorf("%w: the task keeps changing", ErrConflict))
 }
 
 var taskEvents = map[TaskState]string{
@@ -41,7 +41,8 @@ var taskEvents = map[TaskState]string{
 }
 
 // setTask tries one change. It is errStale if the task has changed since it was read.
-func (g *Governor) setTask(ctx context.Context, by Client, id lineage.ID, to TaskState, event string) (Task, error) {
+func (g *Governor) setTask(ctx context.Context, who *Client, id lineage.ID, to TaskState, event string) (Task, error) {
+	by := *who
 	tx := g.tx(g.now())
 	e, err := g.taskEntry(ctx, by, id)
 	if err != nil {
@@ -63,7 +64,8 @@ func (g *Governor) setTask(ctx context.Context, by Client, id lineage.ID, to Tas
 	case event == state.Suspend:
 		err = g.suspend(ctx, by, e, &tx)
 	default:
-		err = g.resume(ctx, by, e, &tx)
+		err = g.resume(ctx, who, e, &tx)
+		by = *who
 	}
 	if err != nil {
 		return Task{}, err
@@ -80,8 +82,8 @@ func (g *Governor) setTask(ctx context.Context, by Client, id lineage.ID, to Tas
 
 // resume adds to tx what resumes a task. What the task may do is decided anew first, and everything above it must be
 // active; the commit is conditional on both.
-func (g *Governor) resume(ctx context.Context, by Client, e store.Entry, tx *store.Tx) error {
-	key := taskKey(e.Record.ID())
+func (g *Governor) resume(ctx context.Context, who *Client, e store.Entry, tx *store.Tx) error {
+	by, key := *who, taskKey(e.Record.ID())
 	var head taskHead
 	if err := json.Unmarshal(headOf(e, key).Value, &head); err != nil {
 		return unavailable("task", errors.New("its head cannot be read"))
@@ -117,6 +119,12 @@ func (g *Governor) resume(ctx context.Context, by Client, e store.Entry, tx *sto
 		return err
 	}
 	if head.Since == nil || *head.Since != now || now.Policy == "" {
+		if by.proof != nil { // what is found is cut, and a replay must not come so far
+			if err := g.change(ctx, by, g.tx(g.now())); err != nil {
+				return err
+			}
+			who.proof, by.proof = nil, nil
+		}
 		err = g.wake(ctx, by, e)
 	}
 	if err != nil {
