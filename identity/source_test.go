@@ -77,6 +77,12 @@ func TestSourcesKeepNamesApart(t *testing.T) {
 	}
 	p := accepts(t, sources[1], idToken(t, with(alice, m{"iss": partner, "sub": "system:serviceaccount:prod:crawler"})))
 	require.Equal(t, "corp|system:serviceaccount:prod:crawler", p.Party.ID, "with its own prefix a source says what it likes")
+	p = accepts(t, sources[0], idToken(t, with(alice, m{"sid": "s1"})))
+	require.Equal(t, "s1", p.Session.ID)
+	p = accepts(t, sources[1], idToken(t, with(alice, m{"iss": partner, "sid": "s1"})))
+	require.Equal(t, "corp|s1", p.Session.ID, "two providers may use one session id")
+	p = accepts(t, sources[1], idToken(t, with(alice, m{"iss": partner, "sid": nil})))
+	require.Empty(t, p.Session.ID, "and no session has no name")
 }
 
 func TestSourcesRefusesLists(t *testing.T) {
