@@ -5,8 +5,6 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/base64"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -125,8 +123,8 @@ func (g *Governor) waitingAll(ctx context.Context, ids []lineage.ID) ([]*deferre
 			continue
 		}
 		d := &deferred{entry: e, head: head, pace: heads[2*i+1]}
-		if json.Unmarshal(head.Value, &d.wait) != nil {
-			return nil, unavailable("deferral", errors.New("its head cannot be read"))
+		if err := readHead(head, &d.wait); err != nil {
+			return nil, err
 		}
 		out[i] = d
 	}

@@ -3,7 +3,6 @@ package tokenboundary
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"slices"
 	"strings"
@@ -113,8 +112,8 @@ func (h *hop) readFacts(ctx context.Context) error {
 			continue
 		}
 		var p partyFacts
-		if err := json.Unmarshal(head.Value, &p); err != nil {
-			return unavailable("facts", err)
+		if err := readHead(head, &p); err != nil {
+			return err
 		}
 		if i := slices.Index(riskLevels, p.Risk); i > level {
 			level, f.risk = i, p.Risk
@@ -186,8 +185,8 @@ func (g *Governor) parseEnv(head store.Head) (map[string]any, error) {
 		g.cfg.Logger.Warn("the store holds other facts than Config.Env, and those of the store are in force")
 	}
 	e := &env{version: head.Version}
-	if err := json.Unmarshal(head.Value, &e.facts); err != nil {
-		return nil, unavailable("facts", err)
+	if err := readHead(head, &e.facts); err != nil {
+		return nil, err
 	}
 	g.known.Store(e)
 	return e.facts, nil

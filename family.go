@@ -3,7 +3,6 @@ package tokenboundary
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"slices"
 	"time"
 
@@ -53,10 +52,10 @@ func (g *Governor) familyOf(ctx context.Context, text string) (store.Entry, *fam
 		return store.Entry{}, nil, ErrNotMine
 	}
 	f := &family{id: t.family, expires: e.Record.ExpiresAt, head: heads[0], successor: heads[1], presented: t}
-	if heads[0].State == familyActive && json.Unmarshal(heads[0].Value, &f.state) != nil {
-		return store.Entry{}, nil, unavailable("family", errors.New("its head cannot be read"))
+	if heads[0].State == familyActive {
+		err = readHead(heads[0], &f.state)
 	}
-	return e, f, nil
+	return e, f, err
 }
 
 // begins reports whether a refresh family begins with the result: the client may refresh, and a rule that granted

@@ -76,8 +76,10 @@ func (h *hop) presentCode(ctx context.Context) (*deferred, error) {
 func (h *hop) stillWaiting() error {
 	d, code := h.deferred, CodeAuthorizationPending
 	pace := state.Pace{Interval: pollInterval}
-	if d.pace.Version > 0 && json.Unmarshal(d.pace.Value, &pace) != nil {
-		return unavailable("deferral", errors.New("its pace cannot be read"))
+	if d.pace.Version > 0 {
+		if err := readHead(d.pace, &pace); err != nil {
+			return err
+		}
 	}
 	pace, inTime := pace.Poll(h.now)
 	if !inTime {
@@ -141,9 +143,7 @@ func (h *hop) recall(ctx context.Context) error {
 		return err
 	}
 	h.ceiling = &ceiling
-	if len(ceiling.Details) > 0 { // each as itself: what one of them covers besides was not shown to anybody
-		h.req.Details, _ = json.Marshal(ceiling.Details) // canonical objects: cannot fail
-	}
+	h.req.Details = detailsOf(ceiling.Details) // each as itself: what one covers besides was not shown to anybody
 	return nil
 }
 

@@ -2,7 +2,6 @@ package tokenboundary
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"slices"
 
@@ -97,9 +96,6 @@ func (h *hop) holds(ctx context.Context, r lineage.Record) error {
 // askAlone asks for what was granted at one resource, within exactly that.
 func (h *hop) askAlone(ctx context.Context, a lineage.Access, scopes []string, granted lineage.Authority) (ruling, error) {
 	ceiling := lineage.Authority{Access: []lineage.Access{a}, Details: granted.Details, Depth: granted.Depth}.Normal()
-	h.req.Details = nil
-	if len(granted.Details) > 0 {
-		h.req.Details, _ = json.Marshal(granted.Details) // canonical objects: cannot fail
-	}
+	h.req.Details = detailsOf(granted.Details)
 	return h.ask(ctx, []string{a.Resource}, scopes, &ceiling)
 }

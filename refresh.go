@@ -2,7 +2,6 @@ package tokenboundary
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"slices"
 
@@ -125,8 +124,8 @@ func (h *hop) askAgain(b *lineage.Body) error {
 	if len(h.req.Scopes) == 0 {
 		h.req.Scopes = all
 	}
-	if len(h.req.Details) == 0 && len(ceiling.Details) > 0 {
-		h.req.Details, _ = json.Marshal(ceiling.Details) // canonical objects: cannot fail
+	if len(h.req.Details) == 0 {
+		h.req.Details = detailsOf(ceiling.Details)
 	}
 	if h.req.Lifetime == 0 {
 		h.req.Lifetime = b.Requested.Lifetime

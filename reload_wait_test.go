@@ -38,21 +38,7 @@ func TestAReloadDoesNotWaitForADecisionThatHangs(t *testing.T) {
 	w := newWorld(t, minting)
 	clk, p := w.hurry(), w.versioned(true)
 	bad := w.issued(w.exchange("orchestrator", w.human("alice"), crm, "write"))
-	asked, let, done := make(chan struct{}), make(chan struct{}), make(chan tb.Token)
-	w.policy = func(f tb.Facts) tb.Verdict {
-		close(asked)
-		<-let
-		return grantAll(f)
-	}
-	req := w.exchange("tool", w.human("bob"), crm, "write")
-	go func() {
-		tok, err := w.Issue(w.ctx, req)
-		if err != nil {
-			t.Error(err)
-		}
-		done <- tok
-	}()
-	<-asked
+	let, done := w.underWay(w.exchange("tool", w.human("bob"), crm, "write"))
 	w.policy, p.in = wary, "v2"
 	out, err := w.Signal(w.ctx, ops, tb.Signal{Reloaded: true})
 	require.NoError(t, err)

@@ -80,19 +80,21 @@ func (g *Governor) announce(ctx context.Context, by Client) (count uint64, facts
 // apply returns the value of a head of facts after the signal. An assurance counts from now on, also one that was said
 // before; but not one that only goes on.
 func (s Signal) apply(head store.Head, now time.Time) ([]byte, error) {
-	value := head.Value
 	var old partyFacts
+	env := map[string]any{}
+	if head.Version > 0 {
+		into := any(&old)
+		if s.Env != nil {
+			into = &env
+		}
+		if err := readHead(head, into); err != nil {
+			return nil, err
+		}
+	}
 	var next any
 	if s.Env != nil {
-		env := map[string]any{}
-		if len(value) > 0 && json.Unmarshal(value, &env) != nil {
-			return nil, unavailable("facts", errors.New("they cannot be read"))
-		}
 		next = merged(env, s.Env)
 	} else {
-		if len(value) > 0 && json.Unmarshal(value, &old) != nil {
-			return nil, unavailable("facts", errors.New("they cannot be read"))
-		}
 		if s.Risk != "" {
 			old.Risk = s.Risk
 		}

@@ -67,25 +67,30 @@ func TestAReloadDecidesAnewWhatAnotherSetDecided(t *testing.T) {
 	}
 }
 
-// TestAReloadReachesTheDecisionsUnderWay: what the set before decides is not recorded behind the signal's back.
-func TestAReloadReachesTheDecisionsUnderWay(t *testing.T) {
-	w := newWorld(t, minting)
-	p := w.versioned(true)
+// underWay begins to issue a token and returns when the policy is being asked; it answers once let is closed.
+func (w *world) underWay(req tb.Request) (let chan struct{}, done chan tb.Token) {
 	asked, let, done := make(chan struct{}), make(chan struct{}), make(chan tb.Token)
 	w.policy = func(f tb.Facts) tb.Verdict {
 		close(asked)
 		<-let
 		return grantAll(f)
 	}
-	req := w.exchange("orchestrator", w.human("alice"), crm, "write")
 	go func() {
 		tok, err := w.Issue(w.ctx, req)
 		if err != nil {
-			t.Error(err)
+			w.Error(err)
 		}
 		done <- tok
 	}()
 	<-asked
+	return let, done
+}
+
+// TestAReloadReachesTheDecisionsUnderWay: what the set before decides is not recorded behind the signal's back.
+func TestAReloadReachesTheDecisionsUnderWay(t *testing.T) {
+	w := newWorld(t, minting)
+	p := w.versioned(true)
+	let, done := w.underWay(w.exchange("orchestrator", w.human("alice"), crm, "write"))
 	w.policy, p.in = wary, "v2"
 	short, cancel := context.WithCancel(w.ctx)
 	cancel()

@@ -85,8 +85,8 @@ func (g *Governor) setTask(ctx context.Context, who *Client, id lineage.ID, to T
 func (g *Governor) resume(ctx context.Context, who *Client, e store.Entry, tx *store.Tx) error {
 	by, key := *who, taskKey(e.Record.ID())
 	var head taskHead
-	if err := json.Unmarshal(headOf(e, key).Value, &head); err != nil {
-		return unavailable("task", errors.New("its head cannot be read"))
+	if err := readHead(headOf(e, key), &head); err != nil {
+		return err
 	}
 	if head.Held && !by.is(KindOperator) {
 		return ErrForbidden
@@ -173,8 +173,8 @@ func (g *Governor) inForce(ctx context.Context) (inForce, store.Require, error) 
 func holding(tx *store.Tx, e store.Entry) error {
 	head := headOf(e, taskKey(e.Record.ID()))
 	var v taskHead
-	if err := json.Unmarshal(head.Value, &v); err != nil {
-		return unavailable("task", err)
+	if err := readHead(head, &v); err != nil {
+		return err
 	}
 	v.Held = true
 	value, err := json.Marshal(v)

@@ -2,7 +2,6 @@ package tokenboundary
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"time"
 
@@ -136,8 +135,8 @@ func active(r lineage.Record) (out []store.Require) {
 func derives(tx *store.Tx, e store.Entry) error {
 	for _, key := range taskKeys(e.Record) {
 		var v taskHead
-		if err := json.Unmarshal(headOf(e, key).Value, &v); err != nil {
-			return unavailable("task", errors.New("its head cannot be read"))
+		if err := readHead(headOf(e, key), &v); err != nil {
+			return err
 		}
 		tx.Adds = append(tx.Adds, store.Add{Key: key, N: 1, Max: v.Budget})
 	}

@@ -3,7 +3,6 @@ package tokenboundary
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"time"
 
 	"github.com/tokenboundary/tokenboundary/internal/canon"
@@ -34,8 +33,10 @@ func (g *Governor) list(ctx context.Context, key string, now time.Time) ([]*defe
 		return nil, store.Head{}, unavailable("store", err)
 	}
 	var all []listed
-	if len(heads[0].Value) > 0 && json.Unmarshal(heads[0].Value, &all) != nil {
-		return nil, store.Head{}, unavailable("approvals", errors.New("their list cannot be read"))
+	if heads[0].Version > 0 {
+		if err := readHead(heads[0], &all); err != nil {
+			return nil, store.Head{}, err
+		}
 	}
 	var ids []lineage.ID
 	for _, x := range all {
