@@ -132,20 +132,20 @@ func revokeRace(c *check) {
 		var revoked atomic.Bool
 		var late, early atomic.Int64
 		var failed atomic.Pointer[error]
-		each(9, func(i int) {
-			if i == 0 {
-				for n := 0; n < 1000 && early.Load() < 4; n++ { // let some pass first
-					if err := c.one(txAt(1)); err != nil {
-						failed.Store(&err)
-					}
-				}
+		var tried sync.WaitGroup // every deriver once, so that some passed before the revocation begins
+		const derivers = 8
+		tried.Add(derivers)
+		each(derivers+1, func(i int) {
+			if i == derivers {
+				tried.Wait()
 				if err := c.one(revoking(1, lineage.Cut, sel)); err != nil {
 					failed.Store(&err)
 				}
 				revoked.Store(true)
 				return
 			}
-			for after := 0; after < 3; {
+			once := sync.OnceFunc(tried.Done)
+			for after := 0; after < 3; once() {
 				gone := revoked.Load()
 				child, err := derive(parent, at(1), nil)
 				if err == nil {
