@@ -2,7 +2,6 @@ package lineage
 
 import (
 	"bytes"
-	"cmp"
 	"encoding/json"
 	"slices"
 	"strings"
@@ -36,18 +35,22 @@ type Access struct {
 // resources without scopes dropped, details sorted, time in UTC milliseconds, depth not negative. It shares nothing
 // with a.
 func (a Authority) Normal() Authority {
-	byResource := map[string][]string{}
-	for _, x := range a.Access {
-		byResource[x.Resource] = append(byResource[x.Resource], x.Scopes...)
-	}
 	out := Authority{NotAfter: Time(a.NotAfter), Depth: max(a.Depth, 0)}
-	for r, scopes := range byResource {
-		if len(scopes) > 0 {
-			slices.Sort(scopes)
-			out.Access = append(out.Access, Access{r, slices.Compact(scopes)})
+	for _, x := range a.Access {
+		if len(x.Scopes) == 0 {
+			continue
+		}
+		if i := slices.IndexFunc(out.Access, func(o Access) bool { return o.Resource == x.Resource }); i >= 0 {
+			out.Access[i].Scopes = append(out.Access[i].Scopes, x.Scopes...)
+		} else {
+			out.Access = append(out.Access, Access{x.Resource, slices.Clone(x.Scopes)})
 		}
 	}
-	slices.SortFunc(out.Access, func(x, y Access) int { return cmp.Compare(x.Resource, y.Resource) })
+	for i := range out.Access {
+		slices.Sort(out.Access[i].Scopes)
+		out.Access[i].Scopes = slices.Compact(out.Access[i].Scopes)
+	}
+	slices.SortFunc(out.Access, func(x, y Access) int { return strings.Compare(x.Resource, y.Resource) })
 	for _, d := range a.Details {
 		out.Details = append(out.Details, bytes.Clone(d))
 	}
@@ -58,10 +61,10 @@ func (a Authority) Normal() Authority {
 
 // Meet returns the most that both a and b grant.
 func (a Authority) Meet(b Authority) Authority {
-	a, b = a.Normal(), b.Normal()
-	out := Authority{NotAfter: a.NotAfter, Depth: min(a.Depth, b.Depth)}
-	if b.NotAfter.Before(a.NotAfter) {
-		out.NotAfter = b.NotAfter
+	a = a.Normal()
+	out := Authority{NotAfter: a.NotAfter, Depth: min(a.Depth, max(b.Depth, 0))}
+	if t := Time(b.NotAfter); t.Before(a.NotAfter) {
+		out.NotAfter = t
 	}
 	for _, x := range a.Access {
 		other := b.Scopes(x.Resource)
@@ -99,14 +102,23 @@ func (a Authority) Covers(b Authority) bool {
 	return true
 }
 
-// Scopes returns the scopes held at the resource, in normal form; none where the resource is not named.
+// Scopes returns the scopes held at the resource, in normal form; none where the resource is not named. The caller must
+// not change them.
 func (a Authority) Scopes(resource string) []string {
 	var out []string
 	for _, x := range a.Access {
-		if x.Resource == resource {
+		switch {
+		case x.Resource != resource:
+		case out == nil:
+			out = slices.Clip(x.Scopes)
+		default:
 			out = append(out, x.Scopes...)
 		}
 	}
+	if ascending(out, strings.Compare) {
+		return out
+	}
+	out = slices.Clone(out)
 	slices.Sort(out)
 	return slices.Compact(out)
 }

@@ -21,28 +21,17 @@ const (
 
 const saltSize = 16 // bytes
 
+var errSize = fmt.Errorf("%w: size or encoding", errRecord)
+
+var errTime = fmt.Errorf("%w: a time that cannot be written", errRecord)
+
 var errVersion = fmt.Errorf("%w: unknown format version", errRecord)
-
-// encode writes the canonical form: the JSON of v, members in the order of the type, without HTML escapes.
-func encode(v any) ([]byte, error) {
-	var buf bytes.Buffer
-	enc := json.NewEncoder(&buf)
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(v); err != nil {
-		return nil, fmt.Errorf("%w: %w", errRecord, err)
-	}
-	return bytes.TrimSuffix(buf.Bytes(), []byte("\n")), nil
-}
-
-// part is an envelope or a body. Its normalise brings what has several spellings (zones and precision of times, order
-// of sets, raw JSON) into the one that is recorded.
-type part interface{ normalise() error }
 
 // decode reads only what normalise and encode would have written for the value, byte for byte. The reader accepts
 // nothing else and takes a quarter of the time; what it does not accept is read in the way that says why.
 func decode(raw []byte, limit int, v part) error {
 	if len(raw) > limit || !utf8.Valid(raw) {
-		return fmt.Errorf("%w: size or encoding", errRecord)
+		return errSize
 	}
 	if read(raw, v) {
 		return nil
@@ -81,7 +70,7 @@ func Decode(raw, body []byte) (Record, error) {
 	}
 	r.id = IDOf(raw)
 	if body == nil {
-		return r, nil
+		return r.Erase(), nil
 	}
 	if ID(sha256.Sum256(body)) != r.Digest {
 		return Record{}, fmt.Errorf("%w: the body is not the one recorded", errRecord)
@@ -93,6 +82,7 @@ func Decode(raw, body []byte) (Record, error) {
 	if err := r.checkBody(); err != nil {
 		return Record{}, err
 	}
+	r.selectors = r.allSelectors()
 	return r, nil
 }
 
@@ -142,6 +132,11 @@ func (b *Body) normalise() error {
 	}
 	b.Session.AuthTime = Time(b.Session.AuthTime)
 	b.Selectors = Union(b.Selectors)
+	for _, s := range b.Selectors {
+		if s.check() != nil {
+			return fmt.Errorf("%w: a selector that selects nothing", errRecord)
+		}
+	}
 	return err
 }
 
@@ -153,9 +148,10 @@ func (a *Authority) normalise() error {
 			return fmt.Errorf("%w: a detail that is no object", errRecord)
 		}
 	}
-	n := *a
-	n.Details = details
-	*a = n.Normal()
+	a.Details, a.NotAfter = details, Time(a.NotAfter)
+	if !a.normal() {
+		*a = a.Normal()
+	}
 	return nil
 }
 

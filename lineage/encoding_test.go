@@ -202,13 +202,13 @@ func TestDecodeRefusesWhatIsNoRecord(t *testing.T) {
 		"ancestors without a parent":      {false, `"parents":["` + id2 + `"],`, ``, "ancestors or parents"},
 		"a repeated ancestor":             {false, `["` + id1 + `","` + id2 + `"]`, `["` + id1 + `","` + id2 + `","` + id2 + `"]`, "ancestors or parents"},
 		"an ancestor that names nothing":  {false, `["` + id1 + `","` + id2 + `"]`, `["` + id1 + `","` + id2 + `",""]`, "ancestors or parents"},
-		"no salt":                         {true, `"MDEyMzQ1Njc4OWFiY2RlZg=="`, `null`, "salt"},
+		"no salt":                         {true, `"MDEyMzQ1Njc4OWFiY2RlZg=="`, `""`, "salt"},
 		"a short salt":                    {true, `"MDEyMzQ1Njc4OWFiY2RlZg=="`, `"MDEyMw=="`, "salt"},
 		"no client":                       {true, `"client":"support-bot"`, `"client":""`, "no client or subject"},
 		"no subject":                      {true, `"sub":"alice"`, `"sub":""`, "no client or subject"},
 		"a task it does not descend from": {true, `"task":{"id":"` + id1, `"task":{"id":"` + mustID(9).String(), "does not descend from"},
 		"a task without id":               {true, `"task":{"id":"` + id1 + `",`, `"task":{`, "does not descend from"},
-		"a token that waits":              {true, `"code":"invalid_scope"`, `"deferred":{"digest":"d","wants":null},"code":"invalid_scope"`, "what it waits for"},
+		"a token that waits":              {true, `"code":"invalid_scope"`, `"deferred":{"digest":"d","wants":[]},"code":"invalid_scope"`, "what it waits for"},
 		"an unknown selector":             {true, `"client:a:b"`, `"clients:a"`, "syntax"},
 	} {
 		raw, body := edited(t, e.body, e.from, e.to)

@@ -88,11 +88,11 @@ func TestFormatIsFixed(t *testing.T) {
 	for i, k := range kinds {
 		env, body := k.parts()
 		require.NoError(t, body.normalise())
-		rawBody, err := encode(body)
+		rawBody, err := encode(&body)
 		require.NoError(t, err)
 		env.Digest = sha256.Sum256(rawBody)
 		require.NoError(t, env.normalise())
-		raw, err := encode(env)
+		raw, err := encode(&env)
 		require.NoError(t, err)
 		require.Equal(t, want[2*i], string(raw))
 		require.Equal(t, want[2*i+1], string(rawBody))

@@ -1,8 +1,10 @@
 package lineage
 
 import (
+	"bytes"
 	"encoding/json"
 	"math/rand/v2"
+	"strings"
 	"testing"
 	"time"
 
@@ -52,12 +54,14 @@ func (g generator) authority() Authority {
 	return a
 }
 
-// text returns the canonical bytes of a value, which two values share only if they are equal.
+// text returns what the standard encoder writes for a value. Two values share it only if they are equal.
 func text(t *testing.T, v any) string {
 	t.Helper()
-	raw, err := encode(v)
-	require.NoError(t, err)
-	return string(raw)
+	var buf bytes.Buffer
+	enc := json.NewEncoder(&buf)
+	enc.SetEscapeHTML(false)
+	require.NoError(t, enc.Encode(v))
+	return strings.TrimSuffix(buf.String(), "\n")
 }
 
 // grant returns an authority for one resource.

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
+	"strings"
 )
 
 // ID is the address of a record: the SHA-256 of its envelope. The zero ID names nothing.
@@ -11,6 +12,9 @@ import (
 // Its text form is the 43 characters of unpadded base64url, which is also the jti of the token that the record stands
 // behind.
 type ID [sha256.Size]byte
+
+// strict refuses trailing bits that are not zero.
+var strict = base64.RawURLEncoding.Strict()
 
 var errID = errors.New("lineage: not a record id")
 
@@ -36,11 +40,33 @@ func (id ID) String() string {
 	if id.IsZero() {
 		return ""
 	}
-	return base64.RawURLEncoding.EncodeToString(id[:])
+	var buf [43]byte
+	return string(id.append(buf[:0]))
 }
 
 // MarshalText implements encoding.TextMarshaler.
-func (id ID) MarshalText() ([]byte, error) { return []byte(id.String()), nil }
+func (id ID) MarshalText() ([]byte, error) { return id.append(nil), nil }
+
+// Texts returns the text forms of ids.
+func Texts(ids ...ID) []string {
+	var all strings.Builder
+	var text [43]byte
+	all.Grow(len(ids) * len(text))
+	out := make([]string, len(ids))
+	for i, id := range ids {
+		start := all.Len()
+		all.Write(id.append(text[:0]))
+		out[i] = all.String()[start:]
+	}
+	return out
+}
+
+func (id ID) append(out []byte) []byte {
+	if id.IsZero() {
+		return out
+	}
+	return base64.RawURLEncoding.AppendEncode(out, id[:])
+}
 
 // UnmarshalText implements encoding.TextUnmarshaler. The empty text is the zero ID.
 func (id *ID) UnmarshalText(text []byte) error {
@@ -53,7 +79,7 @@ func (id *ID) UnmarshalText(text []byte) error {
 		return errID
 	}
 	// The decoder skips line breaks, so that only the count of bytes tells a shorter text with one in it.
-	if n, err := base64.RawURLEncoding.Strict().Decode(out[:], text); err != nil || n != len(out) || out.IsZero() {
+	if n, err := strict.Decode(out[:], text); err != nil || n != len(out) || out.IsZero() {
 		return errID
 	}
 	*id = out

@@ -6,65 +6,41 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/tokenboundary/tokenboundary/internal/canon"
 )
 
 // reader reads the canonical encoding in one pass. It knows one spelling of each value, the one that normalise and
-// encode leave, and takes the members of each type in their order. Anything else makes it bad; what it has read is then
+// encode leave, and takes the members of each type in their order. Anything else makes it fail; what it has read is then
 // worth nothing. It does not say what is wrong.
-type reader struct {
-	rest string
-	bad  bool
-}
+type reader struct{ *canon.Reader }
 
 // read reports whether raw is what encode writes for a normal value, which it then leaves in v, a pointer.
 func read(raw []byte, v any) bool {
-	r := reader{rest: string(raw)}
+	r := reader{canon.NewReader(string(raw))}
 	r.value(reflect.ValueOf(v).Elem())
-	return !r.bad && r.rest == ""
+	return r.Done()
 }
 
-// fail ends the reading: nothing is left to read.
-func (r *reader) fail() { r.bad, r.rest = true, "" }
-
-// take reads token if it comes next.
-func (r *reader) take(token string) bool {
-	found := strings.HasPrefix(r.rest, token)
-	if found {
-		r.rest = r.rest[len(token):]
-	}
-	return found
-}
-
-func (r *reader) want(token string) {
-	if !r.take(token) {
-		r.fail()
-	}
-}
-
-// token reads the next n bytes.
-func (r *reader) token(n int) string {
-	out := r.rest[:n]
-	r.rest = r.rest[n:]
-	return out
-}
+func (r reader) fail() { r.Fail(errRecord) }
 
 // value reads into v, which is addressable and zero. A type that writes itself in its own way needs a case here; without
 // one it is not accepted, or the tests find that it is read in another way than it is written.
-func (r *reader) value(v reflect.Value) {
+func (r reader) value(v reflect.Value) {
 	switch to := v.Addr().Interface().(type) {
 	case *string:
-		*to = r.text()
+		*to = r.Written()
 	case *bool:
-		r.want("true") // false is left out
+		r.Want("true") // false is left out
 		*to = true
 	case *uint64:
 		*to = r.natural()
 	case *time.Time:
 		*to = r.moment()
 	case *ID:
-		r.check(to.UnmarshalText([]byte(r.text())))
+		r.check(to.UnmarshalText([]byte(r.Written())))
 	case *Selector:
-		sel, err := ParseSelector(r.text())
+		sel, err := ParseSelector(r.Written())
 		r.check(err)
 		*to = sel
 	case *[]byte:
@@ -78,7 +54,7 @@ func (r *reader) value(v reflect.Value) {
 		}
 	case *Authority:
 		r.object(v)
-		if r.bad || !to.normal() {
+		if r.Err() != nil || !to.normal() {
 			r.fail()
 		}
 	default:
@@ -87,10 +63,10 @@ func (r *reader) value(v reflect.Value) {
 }
 
 // kind reads what is like others of its kind.
-func (r *reader) kind(v reflect.Value) {
+func (r reader) kind(v reflect.Value) {
 	switch v.Kind() {
 	case reflect.String:
-		v.SetString(r.text())
+		v.SetString(r.Written())
 	case reflect.Int, reflect.Int64:
 		v.SetInt(r.integer(v))
 	case reflect.Struct:
@@ -107,13 +83,14 @@ func (r *reader) kind(v reflect.Value) {
 	}
 }
 
-func (r *reader) check(err error) {
+func (r reader) check(err error) {
 	if err != nil {
 		r.fail()
 	}
 }
 
-// member is a member of an object: its name as it is written, and whether it is left out where it is empty or zero.
+// member is a member of an object: its name as it is written behind another member, and whether it is left out where it
+// is empty or zero.
 type member struct {
 	name string
 	omit bool
@@ -137,15 +114,15 @@ func describe(t reflect.Type) {
 	case t.Kind() == reflect.Struct && !t.Implements(reflect.TypeFor[interface{ MarshalText() ([]byte, error) }]()):
 		for i := range t.NumField() {
 			name, option, _ := strings.Cut(t.Field(i).Tag.Get("json"), ",")
-			members[t] = append(members[t], member{`"` + name + `":`, option != ""})
+			members[t] = append(members[t], member{`,"` + name + `":`, option != ""})
 			describe(t.Field(i).Type)
 		}
 	}
 }
 
-func (r *reader) object(v reflect.Value) {
+func (r reader) object(v reflect.Value) {
 	list, known := members[v.Type()]
-	if r.want("{"); !known {
+	if r.Want("{"); !known {
 		r.fail()
 	}
 	first := true
@@ -160,20 +137,15 @@ func (r *reader) object(v reflect.Value) {
 			r.fail()
 		}
 	}
-	r.want("}")
+	r.Want("}")
 }
 
 // named reads the name of a member, with the comma before it, if it is this one that comes next.
-func (r *reader) named(name string, first bool) bool {
-	rest := r.rest
-	if !first {
-		rest = strings.TrimPrefix(rest, ",")
+func (r reader) named(name string, first bool) bool {
+	if first {
+		name = name[1:]
 	}
-	if !strings.HasPrefix(rest, name) || !first && len(rest) == len(r.rest) {
-		return false
-	}
-	r.rest = rest[len(name):]
-	return true
+	return r.Take(name)
 }
 
 func empty(v reflect.Value) bool {
@@ -185,37 +157,34 @@ func empty(v reflect.Value) bool {
 	}
 }
 
-func (r *reader) list(v reflect.Value) {
-	if r.take("null") {
-		return
-	}
-	if r.want("["); r.take("]") {
+func (r reader) list(v reflect.Value) {
+	if r.Want("["); r.Take("]") {
 		v.Set(reflect.MakeSlice(v.Type(), 0, 0))
 		return
 	}
-	for n := 0; !r.bad; n++ {
+	for n := 0; r.Err() == nil; n++ {
 		if n == v.Cap() {
 			v.Grow(n + 2)
 		}
 		v.SetLen(n + 1)
-		if r.value(v.Index(n)); r.take("]") {
+		if r.value(v.Index(n)); r.Take("]") {
 			return
 		}
-		r.want(",")
+		r.Want(",")
 	}
 }
 
 // table reads a map, whose keys are sorted.
-func (r *reader) table(v reflect.Value) {
+func (r reader) table(v reflect.Value) {
 	v.Set(reflect.MakeMap(v.Type()))
-	r.want("{")
+	r.Want("{")
 	last := ""
-	for n := 0; !r.bad && !r.take("}"); n++ {
+	for n := 0; r.Err() == nil && !r.Take("}"); n++ {
 		if n > 0 {
-			r.want(",")
+			r.Want(",")
 		}
-		key, value := r.text(), reflect.New(v.Type().Elem()).Elem()
-		r.want(":")
+		key, value := r.Written(), reflect.New(v.Type().Elem()).Elem()
+		r.Want(":")
 		r.value(value)
 		if n > 0 && key <= last {
 			r.fail()

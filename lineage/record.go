@@ -182,18 +182,21 @@ type Record struct {
 	id   ID
 	raw  []byte
 	body []byte
+
+	selectors []Selector
 }
 
 var errRecord = errors.New("lineage: not a record")
 
-// Seal makes a record of an envelope and a body: it sets version, salt, digest and address.
+// Seal makes a record of an envelope and a body: it sets version, salt, digest and address. The record shares what the
+// two point to.
 func Seal(env Envelope, body Body) (Record, error) {
 	body.Salt = make([]byte, saltSize)
 	rand.Read(body.Salt) //nolint:errcheck // never fails (crypto/rand)
 	if err := body.normalise(); err != nil {
 		return Record{}, err
 	}
-	rawBody, err := encode(body)
+	rawBody, err := encode(&body)
 	if err != nil {
 		return Record{}, err
 	}
@@ -201,11 +204,19 @@ func Seal(env Envelope, body Body) (Record, error) {
 	if err := env.normalise(); err != nil {
 		return Record{}, err
 	}
-	raw, err := encode(env)
-	if err != nil {
+	raw, err := encode(&env)
+	switch {
+	case err != nil:
+		return Record{}, err
+	case len(raw) > maxEnvelope || len(rawBody) > maxBody:
+		return Record{}, errSize
+	}
+	r := Record{Envelope: env, Body: &body, id: IDOf(raw), raw: raw, body: rawBody}
+	if err := errors.Join(env.check(), r.checkBody()); err != nil {
 		return Record{}, err
 	}
-	return Decode(raw, rawBody)
+	r.selectors = r.allSelectors()
+	return r, nil
 }
 
 // ID returns the record's address.
@@ -249,18 +260,24 @@ func (r Record) Derivable() Authority {
 }
 
 // Selectors returns every selector by which the record can be cut, sorted: its own, its ancestors', and those that
-// the envelope implies. A child starts from this set.
-func (r Record) Selectors() []Selector {
+// the envelope implies. A child starts from this set. The caller must not change it.
+func (r Record) Selectors() []Selector { return r.selectors }
+
+func (r Record) allSelectors() []Selector {
 	implied := make([]Selector, 0, len(r.Ancestors)+3)
-	for _, a := range r.Ancestors {
-		implied = append(implied, Selector{SelectToken, a.String()})
+	for _, id := range Texts(append(slices.Clip(r.Ancestors), r.id)...) {
+		implied = append(implied, Selector{SelectToken, id})
 	}
-	implied = append(implied, Selector{SelectToken, r.id.String()})
-	if r.Kind != KindDenial && r.Kind != KindApproval {
-		implied = append(implied, Selector{SelectGrant, r.Root().String()})
+	own := implied[len(implied)-1].Value
+	switch {
+	case r.Kind == KindDenial || r.Kind == KindApproval:
+	case r.Grant.IsZero():
+		implied = append(implied, Selector{SelectGrant, own})
+	default: // the first of the ancestors
+		implied = append(implied, Selector{SelectGrant, implied[0].Value})
 	}
 	if r.Kind == KindTask {
-		implied = append(implied, Selector{SelectTask, r.id.String()})
+		implied = append(implied, Selector{SelectTask, own})
 	}
 	if r.Body == nil {
 		return Union(implied)
@@ -271,6 +288,7 @@ func (r Record) Selectors() []Selector {
 // Erase returns the record without its body.
 func (r Record) Erase() Record {
 	r.Body, r.body = nil, nil
+	r.selectors = r.allSelectors()
 	return r
 }
 

@@ -1,7 +1,6 @@
 package lineage
 
 import (
-	"cmp"
 	"errors"
 	"slices"
 	"strings"
@@ -49,6 +48,7 @@ func (s Selector) check() error {
 		if _, err := ParseID(s.Value); err != nil {
 			return errSelector
 		}
+		return nil
 	}
 	if canon.Name(s.Value) != nil || s.Kind == SelectPath && !validPath(s.Value) {
 		return errSelector
@@ -97,10 +97,16 @@ func PathSelectors(path string) []Selector {
 // Union returns the sorted set of all selectors in the lists.
 func Union(lists ...[]Selector) []Selector {
 	out := slices.Concat(lists...)
+	if ascending(out, compareSelectors) {
+		return out
+	}
 	slices.SortFunc(out, compareSelectors)
 	return slices.Compact(out)
 }
 
 func compareSelectors(a, b Selector) int {
-	return cmp.Or(strings.Compare(a.Kind, b.Kind), strings.Compare(a.Value, b.Value))
+	if c := strings.Compare(a.Kind, b.Kind); c != 0 {
+		return c
+	}
+	return strings.Compare(a.Value, b.Value)
 }

@@ -1,16 +1,11 @@
 package canon
 
 import (
-	"bytes"
 	"encoding/json"
-	"errors"
-	"fmt"
 	"slices"
 	"strings"
 	"unicode/utf8"
 )
-
-var errJSON = errors.New("not acceptable JSON")
 
 // JSON returns the canonical bytes of one JSON value: members sorted by name, no white space, strings with the
 // fewest escapes, numbers as they were written. Duplicate members, invalid or unpaired UTF-8, trailing data and more
@@ -19,110 +14,95 @@ var errJSON = errors.New("not acceptable JSON")
 // Two values with equal canonical bytes are equal. The reverse does not hold for numbers (1.0 and 1 differ), which
 // errs on the side of refusal wherever canonical bytes are compared.
 func JSON(raw []byte) ([]byte, error) {
-	if !utf8.Valid(raw) {
-		return nil, fmt.Errorf("%w: not UTF-8", errJSON)
+	r := start(raw)
+	r.value(0)
+	r.end()
+	if r.err != nil {
+		return nil, r.err
 	}
-	if !json.Valid(raw) {
-		return nil, fmt.Errorf("%w: syntax", errJSON)
-	}
-	dec := json.NewDecoder(bytes.NewReader(raw))
-	dec.UseNumber()
-	return appendValue(make([]byte, 0, len(raw)), dec, 0)
+	return r.out, nil
 }
 
-// Object reads one JSON object and returns its members in the form of JSON, under their exact names; a decoder into a
-// struct would match names in any case and take the last of several. It refuses what JSON refuses.
-func Object(raw []byte) (map[string]json.RawMessage, error) {
-	canonical, err := JSON(raw)
-	if err != nil {
-		return nil, err
+// Value reads any value, with the white space before it, and returns its canonical bytes as JSON does.
+func (r *Reader) Value() []byte {
+	r.out = r.out[:0]
+	if r.value(0); r.err != nil {
+		return nil
 	}
-	var members map[string]json.RawMessage
-	if err := json.Unmarshal(canonical, &members); err != nil || members == nil {
-		return nil, errors.New("not a JSON object")
-	}
-	return members, nil
+	return slices.Clone(r.out)
 }
 
-func appendValue(out []byte, dec *json.Decoder, depth int) ([]byte, error) {
-	tok, err := dec.Token()
-	if err != nil {
-		return nil, fmt.Errorf("%w: syntax", errJSON)
+// start is NewReader for what a canonical form is made of.
+func start(raw []byte) Reader {
+	r := Reader{in: string(raw)}
+	if r.check(); r.err != nil {
+		return r
 	}
-	switch v := tok.(type) {
-	case json.Delim:
+	r.out = make([]byte, 0, len(raw))
+	r.members = make([]member, 0, min(len(raw)/24, 32))
+	return r
+}
+
+// value appends the canonical form of the next value, which is inside of depth others.
+func (r *Reader) value(depth int) {
+	switch c := r.space(); {
+	case c == '"':
+		r.string()
+	case c == '{' || c == '[':
 		if depth == MaxNesting {
-			return nil, fmt.Errorf("%w: nested too deeply", errJSON)
+			r.Fail(errDeep)
+			return
 		}
-		if v == '{' {
-			return appendObject(out, dec, depth)
+		if c == '[' {
+			r.array(depth)
+			return
 		}
-		return appendArray(out, dec, depth)
-	case string:
-		return AppendString(out, v)
-	case json.Number:
-		return append(out, v.String()...), nil
-	case bool:
-		return fmt.Appendf(out, "%t", v), nil
+		first, offset := len(r.members), len(r.out)
+		if sorted := r.object(depth); !sorted && r.err == nil {
+			r.arrange(r.members[first:], offset)
+		}
+		r.members = r.members[:first]
+	case c == '-' || '0' <= c && c <= '9':
+		r.out = append(r.out, r.Number()...)
 	default:
-		return append(out, "null"...), nil
+		r.word()
 	}
 }
 
-func appendArray(out []byte, dec *json.Decoder, depth int) ([]byte, error) {
-	out = append(out, '[')
-	for n := 0; dec.More(); n++ {
-		if n > 0 {
-			out = append(out, ',')
-		}
-		var err error
-		if out, err = appendValue(out, dec, depth+1); err != nil {
-			return nil, err
+func (r *Reader) word() {
+	for _, word := range [...]string{"true", "false", "null"} {
+		if r.Take(word) {
+			r.out = append(r.out, word...)
+			return
 		}
 	}
-	if _, err := dec.Token(); err != nil {
-		return nil, fmt.Errorf("%w: syntax", errJSON)
-	}
-	return append(out, ']'), nil
+	r.Fail(errSyntax)
 }
 
-func appendObject(out []byte, dec *json.Decoder, depth int) ([]byte, error) {
-	type member struct {
-		name  string
-		value []byte
+// string appends the next string, and returns what it says.
+func (r *Reader) string() string {
+	s, isPlain := r.Text()
+	if isPlain {
+		r.out = append(append(append(r.out, '"'), s...), '"')
+		return s
 	}
-	var members []member
-	for dec.More() {
-		tok, err := dec.Token()
-		if err != nil {
-			return nil, fmt.Errorf("%w: syntax", errJSON)
-		}
-		name, _ := tok.(string)
-		value, err := appendValue(nil, dec, depth+1)
-		if err != nil {
-			return nil, err
-		}
-		members = append(members, member{name, value})
+	out, err := AppendString(r.out, s)
+	if err != nil {
+		r.Fail(errHalf)
+		return ""
 	}
-	if _, err := dec.Token(); err != nil {
-		return nil, fmt.Errorf("%w: syntax", errJSON)
+	r.out = out
+	return s
+}
+
+func (r *Reader) array(depth int) {
+	r.at++
+	r.out = append(r.out, '[')
+	for more := r.space() != ']'; more; more = r.comma() {
+		r.value(depth + 1)
 	}
-	slices.SortFunc(members, func(a, b member) int { return strings.Compare(a.name, b.name) })
-	out = append(out, '{')
-	for i, m := range members {
-		if i > 0 {
-			if m.name == members[i-1].name {
-				return nil, fmt.Errorf("%w: duplicate member", errJSON)
-			}
-			out = append(out, ',')
-		}
-		var err error
-		if out, err = AppendString(out, m.name); err != nil {
-			return nil, err
-		}
-		out = append(append(out, ':'), m.value...)
-	}
-	return append(out, '}'), nil
+	r.Want("]")
+	r.out = append(r.out, ']')
 }
 
 // AppendString appends s as a canonical JSON string. A replacement character is refused: a decoder puts it where the
@@ -130,18 +110,36 @@ func appendObject(out []byte, dec *json.Decoder, depth int) ([]byte, error) {
 // encoders rewrite them inside JSON that they were given ready-made.
 func AppendString(out []byte, s string) ([]byte, error) {
 	if strings.ContainsRune(s, utf8.RuneError) {
-		return nil, fmt.Errorf("%w: unpaired surrogate", errJSON)
+		return nil, errHalf
 	}
 	out = append(out, '"')
 	for _, c := range s {
 		switch {
 		case c == '"' || c == '\\':
 			out = append(out, '\\', byte(c))
-		case c < 0x20 || c == '\u2028' || c == '\u2029':
-			out = fmt.Appendf(out, `\u%04x`, c)
+		case c < ' ' || c == '\u2028' || c == '\u2029':
+			const digits = "0123456789abcdef"
+			out = append(out, '\\', 'u', digits[c>>12], digits[c>>8&15], digits[c>>4&15], digits[c&15])
 		default:
 			out = utf8.AppendRune(out, c)
 		}
 	}
 	return append(out, '"'), nil
+}
+
+// isSpecial reports whether AppendString refuses c, or writes another form of it than encoders that are not told to.
+func isSpecial(c rune) bool { return c == utf8.RuneError || c == '\u2028' || c == '\u2029' }
+
+// Object reads one JSON object and returns its members in the form of JSON, under their exact names; a decoder into a
+// struct would match names in any case and take the last of several. It refuses what JSON refuses.
+func Object(raw []byte) (map[string]json.RawMessage, error) {
+	list, err := ReadMembers(raw)
+	if err != nil {
+		return nil, err
+	}
+	members := make(map[string]json.RawMessage, len(list))
+	for _, m := range list {
+		members[m.Name] = m.Value
+	}
+	return members, nil
 }

@@ -1,7 +1,6 @@
 package canon
 
 import (
-	"bytes"
 	"encoding/json"
 	"strings"
 	"testing"
@@ -110,7 +109,52 @@ func TestAppendString(t *testing.T) {
 	require.ErrorIs(t, err, errJSON, "a decoder would put a replacement character there")
 }
 
-func FuzzJSON(f *testing.F) {
+func TestText(t *testing.T) {
+	for in, want := range map[string]string{`"a"`: "a", `""`: "", `"\u0061\n\ud83e\udd16"`: "a\n\U0001F916", "\"\u2028\"": "\u2028"} {
+		got, ok := Text([]byte(in))
+		require.True(t, ok, in)
+		require.Equal(t, want, got)
+	}
+	for _, in := range []string{``, `"`, `a`, `1`, `null`, `["a"]`, `"a" `, ` "a"`, `"a"b`, "\"\xff\"", "\"\n\"", `"\x"`, `"\ud83`} {
+		_, ok := Text([]byte(in))
+		require.False(t, ok, in)
+	}
+}
+
+// TestReader reads what is known to the last byte, and holds that a reader that has failed reads nothing more.
+func TestReader(t *testing.T) {
+	r := NewReader(`{"a":-1.5e+3,"b":"\u0061", {"d":1,"c":[ ]}}`)
+	r.Want(`{"a":`)
+	require.Equal(t, "-1.5e+3", r.Number())
+	r.Want(`,"b":`)
+	at := r.Offset()
+	s, isPlain := r.Text()
+	require.Equal(t, "a", s)
+	require.False(t, isPlain)
+	require.Equal(t, `"\u0061"`, r.From(at))
+	require.False(t, r.Take(`,"c":`))
+	r.Want(",")
+	require.Equal(t, `{"c":[],"d":1}`, string(r.Value()))
+	require.False(t, r.Done())
+	r.Want("}")
+	require.True(t, r.Done())
+	require.NoError(t, r.Err())
+
+	r.Want("}")
+	r.Fail(errUTF8)
+	require.Equal(t, errSyntax, r.Err(), "the first is kept")
+	require.False(t, r.Done())
+	require.False(t, r.Take("}"))
+	require.Empty(t, r.Number())
+	require.Nil(t, r.Value())
+
+	r = NewReader("\"\xff\"")
+	s, _ = r.Text()
+	require.Empty(t, s)
+	require.Equal(t, errUTF8, r.Err())
+}
+
+func addJSON(f *testing.F) {
 	for in := range jsonForms {
 		f.Add([]byte(in))
 	}
@@ -119,25 +163,51 @@ func FuzzJSON(f *testing.F) {
 			f.Add([]byte(in))
 		}
 	}
-	f.Fuzz(func(t *testing.T, in []byte) {
-		got, err := JSON(in)
-		if err != nil {
-			require.Nil(t, got)
-			return
-		}
-		again, err := JSON(got)
-		require.NoError(t, err)
-		require.Equal(t, string(got), string(again))
-		require.Equal(t, plain(t, in), plain(t, got), "the value is the same")
-	})
 }
 
-// plain decodes with the standard library alone.
-func plain(t *testing.T, raw []byte) any {
-	t.Helper()
-	dec := json.NewDecoder(bytes.NewReader(raw))
-	dec.UseNumber()
-	var v any
-	require.NoError(t, dec.Decode(&v))
-	return v
+// FuzzJSON compares the reader with the standard library's decoder.
+func FuzzJSON(f *testing.F) {
+	addJSON(f)
+	f.Fuzz(agree)
+}
+
+// agree holds JSON, Object, ReadMembers and Text to what byDecoder says of the same bytes.
+func agree(t *testing.T, in []byte) {
+	want, refused := byDecoder(in)
+	got, err := JSON(in)
+	require.Equal(t, refused == nil, err == nil, "%q: %v, %v", in, refused, err)
+	members, noObject := Object(in)
+	list, _ := ReadMembers(in)
+	require.Len(t, list, len(members))
+	if err != nil {
+		require.Nil(t, got)
+		require.Nil(t, members)
+		require.ErrorIs(t, err, errJSON)
+		require.Equal(t, err, noObject)
+		return
+	}
+	require.Equal(t, string(want), string(got), "%q", in)
+	require.LessOrEqual(t, len(got), 3*len(in), "escapes of one character are at most three times as long")
+	again, err := JSON(got)
+	require.NoError(t, err)
+	require.Equal(t, string(got), string(again), "a canonical form is its own canonical form")
+	require.Equal(t, got[0] == '{', noObject == nil)
+	var byName map[string]json.RawMessage
+	if noObject == nil {
+		require.NoError(t, json.Unmarshal(want, &byName))
+	}
+	require.Equal(t, byName, members)
+	for _, m := range list {
+		value, present := list.Get(m.Name)
+		require.True(t, present)
+		require.Equal(t, members[m.Name], value)
+	}
+	var said string
+	_, isText := Text(got)
+	require.Equal(t, got[0] == '"', isText)
+	if isText {
+		require.NoError(t, json.Unmarshal(got, &said))
+		s, _ := Text(got)
+		require.Equal(t, said, s)
+	}
 }

@@ -1,0 +1,260 @@
+package lineage
+
+import (
+	"bytes"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/tokenboundary/tokenboundary/internal/canon"
+)
+
+// part is an envelope or a body. Its normalise brings what has several spellings (zones and precision of times, order
+// of sets, raw JSON) into the one that is recorded, and its write writes that: the members in the order of the type, those
+// with omitempty or omitzero left out where they are.
+type part interface {
+	normalise() error
+	write(*canon.Writer)
+}
+
+// encode writes the canonical form of a part that is normal.
+func encode(p part) ([]byte, error) {
+	buf := canon.GetBuffer()
+	defer canon.PutBuffer(buf)
+	w := canon.NewWriter(*buf)
+	p.write(&w)
+	out, err := w.Bytes()
+	if *buf = out; err != nil {
+		return nil, fmt.Errorf("%w: %w", errRecord, err)
+	}
+	return bytes.Clone(out), nil
+}
+
+func (e *Envelope) write(w *canon.Writer) {
+	w.Open("")
+	w.Int("v", int64(e.Version))
+	w.Text("kind", string(e.Kind))
+	w.Text("iss", e.Issuer)
+	writeIDs(w, "parents", e.Parents)
+	writeIDs(w, "ancestors", e.Ancestors)
+	e.Grant.write(w, "grant")
+	w.Time("iat", e.IssuedAt)
+	w.OptionalTime("exp", e.ExpiresAt)
+	w.Time("since", e.Since)
+	w.OptionalText("policy", e.Policy)
+	w.Append("body", e.Digest.append)
+	w.Close()
+}
+
+func (b *Body) write(w *canon.Writer) {
+	w.Open("")
+	w.Binary("salt", b.Salt)
+	w.Text("client", b.Client)
+	w.OptionalText("client_kind", b.ClientKind)
+	if b.Subject != (Party{}) {
+		b.Subject.write(w, "subject")
+	}
+	if len(b.Actors) > 0 {
+		w.OpenList("actors")
+		for _, a := range b.Actors {
+			a.write(w, "")
+		}
+		w.CloseList()
+	}
+	b.Session.write(w, "session")
+	w.Text("grant_type", b.GrantType)
+	w.OptionalText("connection", b.Connection)
+	w.OptionalTexts("paths", b.Paths)
+	if b.Task != nil {
+		b.Task.write(w)
+	}
+	b.Requested.write(w)
+	b.Granted.write(w, "granted")
+	w.OptionalTexts("aud", b.Audience)
+	writeReasons(w, b.Reasons)
+	w.OptionalTexts("controls", b.Controls)
+	b.ActorToken.write(w, "actor_token")
+	w.OptionalText("kid", b.Key)
+	w.OptionalText("jkt", b.Bound)
+	w.OptionalInt("recheck_ns", int64(b.Recheck))
+	if b.Deferred != nil {
+		b.Deferred.write(w)
+	}
+	if b.Approved != nil {
+		b.Approved.write(w)
+	}
+	w.OptionalText("code", b.Code)
+	writeVersions(w, b.Facts)
+	writeSelectors(w, b.Selectors)
+	w.OptionalTrue("unconfirmed", b.Unconfirmed)
+	w.Close()
+}
+
+func (id ID) write(w *canon.Writer, name string) {
+	if !id.IsZero() {
+		w.Append(name, id.append)
+	}
+}
+
+func writeIDs(w *canon.Writer, name string, ids []ID) {
+	if len(ids) == 0 {
+		return
+	}
+	w.OpenList(name)
+	for _, id := range ids {
+		w.Append("", id.append)
+	}
+	w.CloseList()
+}
+
+func writeReasons(w *canon.Writer, reasons []Reason) {
+	if len(reasons) == 0 {
+		return
+	}
+	w.OpenList("reasons")
+	for _, r := range reasons {
+		w.Open("")
+		w.OptionalText("resource", r.Resource)
+		w.OptionalText("scope", r.Scope)
+		w.OptionalTrue("granted", r.Granted)
+		w.OptionalText("rule", r.Rule)
+		w.OptionalText("why", r.Why)
+		w.OptionalTexts("delegates", r.Delegates)
+		w.OptionalTrue("refresh", r.Refresh)
+		w.Close()
+	}
+	w.CloseList()
+}
+
+func writeVersions(w *canon.Writer, versions map[string]uint64) {
+	if len(versions) == 0 {
+		return
+	}
+	w.Open("facts")
+	for _, key := range slices.Sorted(maps.Keys(versions)) {
+		w.Key(key)
+		w.Uint("", versions[key])
+	}
+	w.Close()
+}
+
+func writeSelectors(w *canon.Writer, sels []Selector) {
+	if len(sels) == 0 {
+		return
+	}
+	w.OpenList("selectors")
+	for _, s := range sels {
+		w.Joined("", s.Kind, ":", s.Value)
+	}
+	w.CloseList()
+}
+
+func (p Party) write(w *canon.Writer, name string) {
+	w.Open(name)
+	w.Text("sub", p.ID)
+	w.OptionalText("iss", p.Issuer)
+	w.OptionalText("kind", p.Kind)
+	w.Close()
+}
+
+func (s Session) write(w *canon.Writer, name string) {
+	w.Open(name)
+	w.OptionalText("kind", s.Kind)
+	w.OptionalText("sid", s.ID)
+	w.OptionalTime("auth_time", s.AuthTime)
+	w.OptionalText("acr", s.ACR)
+	w.OptionalTexts("amr", s.AMR)
+	w.Close()
+}
+
+func (t Task) write(w *canon.Writer) {
+	w.Open("task")
+	t.ID.write(w, "id")
+	w.Text("purpose", t.Purpose)
+	w.OptionalRaw("context", t.Context)
+	w.Time("deadline", t.Deadline)
+	if t.Budget != 0 {
+		w.Uint("budget", t.Budget)
+	}
+	if t.Authority != nil {
+		t.Authority.write(w, "authority")
+	}
+	w.Close()
+}
+
+func (r Requested) write(w *canon.Writer) {
+	w.Open("requested")
+	w.OptionalTexts("resources", r.Resources)
+	w.OptionalTexts("scopes", r.Scopes)
+	w.OptionalInt("lifetime_ns", int64(r.Lifetime))
+	w.OptionalRaw("details", r.Details)
+	w.Close()
+}
+
+func (a Authority) write(w *canon.Writer, name string) {
+	w.Open(name)
+	writeAccess(w, "access", a.Access)
+	w.OptionalRaws("details", a.Details)
+	w.OptionalTime("not_after", a.NotAfter)
+	w.OptionalInt("depth", int64(a.Depth))
+	w.Close()
+}
+
+func writeAccess(w *canon.Writer, name string, access []Access) {
+	if len(access) == 0 {
+		return
+	}
+	w.OpenList(name)
+	for _, a := range access {
+		w.Open("")
+		w.Text("resource", a.Resource)
+		w.Texts("scopes", a.Scopes)
+		w.Close()
+	}
+	w.CloseList()
+}
+
+func (d Deferred) write(w *canon.Writer) {
+	w.Open("deferred")
+	w.Text("digest", d.Digest)
+	w.OpenList("wants")
+	for _, o := range d.Wants {
+		o.write(w)
+	}
+	w.CloseList()
+	w.OptionalInt("lifetime_ns", int64(d.Lifetime))
+	if t := d.Task; t != nil {
+		w.Open("task")
+		if t.MaxDerivations != nil {
+			w.Uint("max_derivations", *t.MaxDerivations)
+		}
+		writeAccess(w, "authority", t.Authority)
+		w.Close()
+	}
+	w.Close()
+}
+
+func (o Obligation) write(w *canon.Writer) {
+	w.Open("")
+	w.Text("kind", o.Kind)
+	w.Texts("scopes", o.Scopes)
+	if len(o.Args) > 0 {
+		w.Open("args")
+		for _, key := range slices.Sorted(maps.Keys(o.Args)) {
+			w.Key(key)
+			w.Text("", o.Args[key])
+		}
+		w.Close()
+	}
+	w.Close()
+}
+
+func (a Approved) write(w *canon.Writer) {
+	w.Open("approved")
+	w.Append("id", a.ID.append)
+	w.OptionalText("by", a.By)
+	w.OptionalText("person", a.Person)
+	w.OptionalTime("at", a.At)
+	w.OptionalTexts("groups", a.Groups)
+	w.Close()
+}
