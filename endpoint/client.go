@@ -66,11 +66,14 @@ func headerCredential(r *http.Request) (tokenboundary.Credential, error) {
 	return basic(headers[0])
 }
 
+// maxBasic bounds a header with a secret, in bytes: it has room for a name and the longest secret, in base64.
+const maxBasic = 24 << 10
+
 // basic reads "Basic" with an id and a secret that were form-encoded before they were joined.
 func basic(header string) (tokenboundary.Credential, error) {
 	failed := unauthenticated("client authentication failed")
 	scheme, encoded, _ := strings.Cut(header, " ")
-	if !strings.EqualFold(scheme, "Basic") {
+	if len(header) > maxBasic || !strings.EqualFold(scheme, "Basic") {
 		return tokenboundary.Credential{}, failed
 	}
 	raw, err := base64.StdEncoding.Strict().DecodeString(encoded)

@@ -112,16 +112,18 @@ func (h *Handler) table() []route {
 // below returns the URL of a path below that of the issuer.
 func below(issuer, path string) string { return strings.TrimSuffix(issuer, "/") + path }
 
+// maxPath bounds a path, in bytes. The longest that is served is an issuer's with a selector in it, which is a name.
+const maxPath = 4 << 10
+
 // segments splits an escaped path that begins with a slash.
 func segments(path string) []string { return strings.Split(path[1:], "/") }
 
 // find returns the route of a request, the segment that stands for {id}, and the methods that the path has at all.
 func (h *Handler) find(r *http.Request) (found *route, id string, allow []string) {
-	path := r.URL.EscapedPath()
-	if !strings.HasPrefix(path, "/") {
+	if len(r.URL.Path) > maxPath || !strings.HasPrefix(r.URL.Path, "/") { // before it is escaped and split
 		return nil, "", nil
 	}
-	have := segments(path)
+	have := segments(r.URL.EscapedPath())
 	for i := range h.routes {
 		rt := &h.routes[i]
 		value, ok := rt.matches(have)

@@ -31,6 +31,7 @@ import (
 	"github.com/tokenboundary/tokenboundary/endpoint"
 	"github.com/tokenboundary/tokenboundary/exchange"
 	"github.com/tokenboundary/tokenboundary/identity"
+	"github.com/tokenboundary/tokenboundary/internal/canary"
 	"github.com/tokenboundary/tokenboundary/lineage"
 	"github.com/tokenboundary/tokenboundary/mint"
 	"github.com/tokenboundary/tokenboundary/store"
@@ -57,6 +58,7 @@ type server struct {
 	version *atomic.Pointer[error]
 	key     *ecdsa.PrivateKey // of the identity provider and of the clients with a key
 	serial  *atomic.Int64
+	canary  *canary.Keeper // knows every secret of the test, and sees what others may read
 }
 
 func newServer(t *testing.T) *server {
@@ -71,13 +73,13 @@ func newServer(t *testing.T) *server {
 	require.NoError(t, err)
 	m, err := mint.Open(t.Context(), mint.Config{Issuer: issuer, Store: s.store, Signer: ours, Clock: s.clock})
 	require.NoError(t, err)
-	g, err := tokenboundary.New(tokenboundary.Config{
+	g, err := tokenboundary.New(s.watched(tokenboundary.Config{
 		Issuer: issuer, Store: s.store, Minter: m, Clock: s.clock, Clients: clients, Identities: s.identities(),
 		Policy: tokenboundary.PolicyFunc(func(_ context.Context, f tokenboundary.Facts) (tokenboundary.Verdict, error) {
 			return s.policy(f), nil
 		}),
 		Details: map[string]tokenboundary.DetailType{"payment": exactly{}},
-	})
+	}))
 	require.NoError(t, err)
 	h, err := endpoint.New(g, endpoint.Config{
 		JWKS: m.JWKS, Clock: s.clock, Logger: slog.New(slog.NewJSONHandler(s.log, nil)),
@@ -89,7 +91,7 @@ func newServer(t *testing.T) *server {
 		},
 	})
 	require.NoError(t, err)
-	srv := httptest.NewServer(h)
+	srv := httptest.NewServer(s.observed(h))
 	t.Cleanup(srv.Close)
 	s.handler, s.url = h, srv.URL+"/tenant"
 	return s

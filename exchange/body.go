@@ -15,7 +15,7 @@ import (
 // *Error; the Form then holds what could be read without doubt, so that the sender can still be authenticated before
 // it is told.
 func ReadForm(r *http.Request) (Form, error) {
-	kind, params, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	kind, params, err := contentType(r)
 	charset, given := params["charset"]
 	switch {
 	case r.ContentLength > canon.MaxBody:
@@ -29,14 +29,14 @@ func ReadForm(r *http.Request) (Form, error) {
 // ReadObject reads the JSON object in the body of r, at most 256 KiB of it, and returns its members. Duplicate members,
 // anything behind the object, and another content type are refused. An error is an *Error.
 func ReadObject(r *http.Request) (map[string]json.RawMessage, error) {
-	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != "application/json" {
+	if kind, _, err := contentType(r); err != nil || kind != "application/json" {
 		return nil, invalid("the body must be application/json")
 	}
-	raw, err := readBody(r.Body)
+	text, err := readBody(r.Body)
 	if err != nil {
 		return nil, err
 	}
-	members, err := canon.Object(raw)
+	members, err := canon.Object([]byte(text))
 	if err != nil {
 		return nil, invalid("the body is " + err.Error())
 	}
@@ -56,14 +56,52 @@ func PresentedToken(f Form) (string, error) {
 	return token, nil
 }
 
-func readBody(body io.Reader) ([]byte, error) {
-	raw, err := io.ReadAll(io.LimitReader(body, canon.MaxBody+1))
-	var tooMany *http.MaxBytesError
-	switch {
-	case errors.As(err, &tooMany), len(raw) > canon.MaxBody:
-		return nil, tooLarge()
-	case err != nil:
-		return nil, invalid("the body could not be read")
+// maxContentType bounds a Content-Type header, in bytes. Parsing one costs many times its length.
+const maxContentType = 256
+
+// contentType returns the type of the body of r, and its parameters.
+func contentType(r *http.Request) (kind string, params map[string]string, err error) {
+	header := r.Header.Get("Content-Type")
+	if len(header) > maxContentType {
+		return "", nil, errors.New("too long")
 	}
-	return raw, nil
+	return mime.ParseMediaType(header)
+}
+
+// How a body is read: in pieces, into memory that grows eightfold.
+const (
+	pieceSize = 2 << 10
+	firstSize = 4 << 10
+)
+
+// readBody reads a body of at most canon.MaxBody bytes. It takes memory as the body arrives, whatever length was announced.
+func readBody(body io.Reader) (string, error) {
+	piece := make([]byte, pieceSize)
+	var out strings.Builder
+	out.Grow(firstSize)
+	for {
+		n, err := body.Read(piece)
+		if out.Len()+n > canon.MaxBody {
+			return "", tooLarge()
+		}
+		if have := out.Cap(); out.Len()+n > have {
+			out.Grow(max(n, min(6*have, canon.MaxBody-2*have))) // beside twice what there is
+		}
+		out.Write(piece[:n])
+		switch {
+		case err == nil:
+		case errors.Is(err, io.EOF): // and not io.ErrUnexpectedEOF, which says that there should be more
+			return out.String(), nil
+		default:
+			return "", unreadable(err)
+		}
+	}
+}
+
+func unreadable(err error) error {
+	var tooMany *http.MaxBytesError
+	if errors.As(err, &tooMany) {
+		return tooLarge()
+	}
+	return invalid("the body could not be read")
 }

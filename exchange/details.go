@@ -13,6 +13,13 @@ import (
 	"github.com/tokenboundary/tokenboundary/lineage"
 )
 
+// Bounds on authorization_details: its entries, and the members of all objects in it. They are read before the client is
+// authenticated, and each costs many times its length.
+const (
+	maxEntries = 128
+	maxMembers = 512
+)
+
 // typeTask is the type of the authorization_details entry that asks for a task.
 const typeTask = "task"
 
@@ -30,12 +37,18 @@ func parseDetails(param string) (*tokenboundary.TaskSpec, json.RawMessage, error
 		return nil, nil, badDetails("is too long")
 	}
 	raw, err := canon.JSON([]byte(param))
-	if err != nil {
+	switch {
+	case err != nil:
 		return nil, nil, badDetails("is not acceptable JSON")
+	case bytes.Count(raw, []byte(`":`)) > maxMembers:
+		return nil, nil, badDetails("has too many members")
 	}
 	var entries []json.RawMessage
 	if raw[0] != '[' || json.Unmarshal(raw, &entries) != nil {
 		return nil, nil, badDetails("is not an array")
+	}
+	if len(entries) > maxEntries {
+		return nil, nil, badDetails("has too many entries")
 	}
 	var task *tokenboundary.TaskSpec
 	var rest [][]byte
@@ -97,8 +110,7 @@ func parseTask(members map[string]json.RawMessage) (*tokenboundary.TaskSpec, err
 			n, ok = integer(value, 63)
 			spec.MaxDerivations = &n
 		case "context":
-			_, err := canon.Object(value)
-			spec.Context, ok = value, err == nil
+			spec.Context, ok = value, value[0] == '{' // in canonical form, like all of it
 		case "authority":
 			spec.Authority, ok = parseAuthority(value)
 		default:
@@ -127,11 +139,8 @@ func parseAuthority(raw json.RawMessage) ([]lineage.Access, bool) {
 		if !ok || resource == "" || len(resource) > canon.MaxResource {
 			return nil, false
 		}
-		scopes, ok := texts(members["scopes"])
-		if !ok || len(scopes) == 0 {
-			return nil, false
-		}
-		if _, err := canon.Scopes(scopes); err != nil {
+		scopes, ok := scopeList(members["scopes"])
+		if !ok {
 			return nil, false
 		}
 		out = append(out, lineage.Access{Resource: resource, Scopes: scopes})
@@ -139,25 +148,22 @@ func parseAuthority(raw json.RawMessage) ([]lineage.Access, bool) {
 	return out, true
 }
 
-func text(raw json.RawMessage) (string, bool) {
-	var s string
-	return s, len(raw) > 0 && raw[0] == '"' && json.Unmarshal(raw, &s) == nil
-}
+// text returns what a JSON string says. Most have no escapes, and are then what stands between the quotes.
+func text(raw json.RawMessage) (string, bool) { return canon.Text(raw) }
 
-func texts(raw json.RawMessage) ([]string, bool) {
-	var list []json.RawMessage
-	if len(raw) == 0 || raw[0] != '[' || json.Unmarshal(raw, &list) != nil || len(list) > canon.MaxScopes {
+// scopeList reads an array of scopes, at least one.
+func scopeList(raw json.RawMessage) ([]string, bool) {
+	// In a list of strings, null is the empty string, and neither is a scope.
+	list := make([]string, 0, min(bytes.Count(raw, []byte{','})+1, canon.MaxScopes))
+	if len(raw) == 0 || raw[0] != '[' || json.Unmarshal(raw, &list) != nil || len(list) == 0 || len(list) > canon.MaxScopes {
 		return nil, false
 	}
-	out := make([]string, 0, len(list))
-	for _, x := range list {
-		s, ok := text(x)
-		out = append(out, s)
-		if !ok {
+	for _, s := range list {
+		if canon.Scope(s) != nil {
 			return nil, false
 		}
 	}
-	return slices.Clip(out), true
+	return slices.Clip(list), true
 }
 
 // integer reads a whole number that is not negative, written without fraction or exponent.

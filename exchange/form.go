@@ -50,11 +50,10 @@ func (f Form) GoString() string { return f.String() }
 // An error is an *Error, of status 413 for a body that is too large. The Form that comes with it holds what could be
 // read without doubt: neither a parameter that is malformed nor one that repeats is in it.
 func ParseForm(body io.Reader) (Form, error) {
-	raw, err := readBody(body)
+	text, err := readBody(body)
 	if err != nil {
 		return Form{}, err
 	}
-	text := string(raw)
 	if strings.Count(text, "&") >= maxParameters {
 		return Form{}, invalid("too many parameters")
 	}

@@ -1,8 +1,6 @@
 package identity
 
 import (
-	"encoding/json"
-
 	"github.com/tokenboundary/tokenboundary/internal/canon"
 	"github.com/tokenboundary/tokenboundary/lineage"
 )
@@ -50,8 +48,8 @@ func (c *claims) mayAct(ns namespace) *lineage.Party {
 	if p.Issuer == ns.iss && p.Issuer != "" {
 		p.ID, p.Issuer = ns.prefix+p.ID, ns.issuer
 	}
-	for name := range inner.members {
-		if name != "sub" && name != "iss" {
+	for _, m := range inner.members {
+		if m.Name != "sub" && m.Name != "iss" {
 			inner.fail("claim may_act has a member that is not understood")
 		}
 	}
@@ -65,7 +63,9 @@ func (c *claims) mayAct(ns namespace) *lineage.Party {
 // object returns a claim that is a JSON object.
 func (c *claims) object(name string) *claims {
 	inner := &claims{}
-	if err := json.Unmarshal(c.members[name], &inner.members); err != nil || inner.members == nil {
+	value, _ := c.members.Get(name)
+	var err error
+	if inner.members, err = canon.ReadMembers(value); err != nil {
 		inner.fail("claim " + name + " is not an object")
 	}
 	return inner

@@ -8,24 +8,27 @@ import (
 	"time"
 
 	"github.com/tokenboundary/tokenboundary/internal/canon"
+	"github.com/tokenboundary/tokenboundary/internal/front"
 )
 
 // claims reads the claims of one token by name and type. The first claim of a wrong type, or with a value that cannot
 // be used, is remembered in err; what is returned then does not count. An absent claim is the zero value.
 type claims struct {
-	members map[string]json.RawMessage
+	members canon.Members
 	err     error
 }
 
-func readClaims(payload []byte) *claims {
-	members, err := canon.Object(payload)
-	if err != nil {
-		err = errors.New("identity: payload is not a JSON object")
+// readClaims returns the claims of a token that passed package front. To parse them again would double what a token costs
+// that nobody believes yet.
+func readClaims(tok front.Token) *claims {
+	c := &claims{members: tok.Claims}
+	if tok.Claims == nil {
+		c.fail("payload is not a JSON object")
 	}
-	return &claims{members: members, err: err}
+	return c
 }
 
-func (c *claims) has(name string) bool { _, present := c.members[name]; return present }
+func (c *claims) has(name string) bool { _, present := c.members.Get(name); return present }
 
 func (c *claims) fail(why string) {
 	if c.err == nil {
@@ -35,9 +38,10 @@ func (c *claims) fail(why string) {
 
 // text returns a string claim.
 func (c *claims) text(name string) string {
-	s, ok := c.value(name).(string)
+	raw, present := c.members.Get(name)
+	s, ok := canon.Text(raw)
 	switch {
-	case c.has(name) && !ok:
+	case present && !ok:
 		c.fail("claim " + name + " is not a string")
 	case s != "" && canon.Name(s) != nil:
 		c.fail("claim " + name + " is not usable")
@@ -72,10 +76,11 @@ func (c *claims) audience() []string {
 
 // time returns a NumericDate (RFC 7519, section 2).
 func (c *claims) time(name string) time.Time {
-	if !c.has(name) {
+	value, present := c.members.Get(name)
+	if !present {
 		return time.Time{}
 	}
-	raw := string(c.members[name])
+	raw := string(value)
 	seconds, err := strconv.ParseFloat(raw, 64)
 	if raw == "" || raw[0] < '0' || raw[0] > '9' || err != nil || seconds >= 1e12 {
 		c.fail("claim " + name + " is not a time")
@@ -87,7 +92,7 @@ func (c *claims) time(name string) time.Time {
 
 func (c *claims) value(name string) any {
 	var v any
-	if raw, present := c.members[name]; present {
+	if raw, present := c.members.Get(name); present {
 		if err := json.Unmarshal(raw, &v); err != nil {
 			c.fail("claim " + name + " is malformed")
 		}

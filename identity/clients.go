@@ -6,7 +6,6 @@ import (
 	"crypto/subtle"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net/http"
 	"time"
 
@@ -21,32 +20,11 @@ import (
 // minSecret is the shortest client secret in bytes. Secrets are random, and so need no slow hash.
 const minSecret = 16
 
-// maxAssertion is how far ahead a client assertion may expire.
-const maxAssertion = 5 * time.Minute
-
-// ClientAuth says how one client authenticates: by exactly one of a secret, the hash of one, and keys. A client with
-// none of them cannot authenticate. It hides its secret in logs and in fmt.
-type ClientAuth struct {
-	// ID is the client id. Required.
-	ID string
-	// Secret is a random secret of at least 16 bytes (client_secret_basic).
-	Secret string
-	// SecretHash is the SHA-256 of such a secret, for configurations that do not hold it.
-	SecretHash []byte
-	// JWKSFile or JWKSURI is where the client's public keys are (private_key_jwt).
-	JWKSFile, JWKSURI string
-	// Algs are the algorithms accepted of a client with keys; the default is that of OIDCConfig.
-	Algs []string
-}
-
-// String hides the secret.
-func (a ClientAuth) String() string { return "client(" + a.ID + ")" }
-
-// GoString hides the secret.
-func (a ClientAuth) GoString() string { return a.String() }
-
-// LogValue hides the secret.
-func (a ClientAuth) LogValue() slog.Value { return slog.StringValue(a.String()) }
+// Bounds on a client assertion, which is looked at before anybody is authenticated.
+const (
+	maxAssertion     = 5 * time.Minute // how far ahead it may expire
+	maxAssertionSize = 8 << 10         // bytes
+)
 
 // ClientsConfig configures the source by which clients authenticate.
 type ClientsConfig struct {
@@ -65,6 +43,9 @@ type ClientsConfig struct {
 //
 // An assertion has the client id as iss and sub, the issuer as its only aud, a jti, and an exp at most five minutes
 // ahead. The jti comes back as Principal.Once. A client registered for one method cannot use another.
+//
+// An assertion has at most 8 KiB. One that names no key (kid) is refused where more than three keys of the client fit, or
+// RSA keys of more than 16384 bits together: anybody can send one, and each key would be tried.
 func Clients(cfg ClientsConfig) (*Source, error) {
 	if canon.Name(cfg.Issuer) != nil {
 		return nil, fmt.Errorf("identity: ClientsConfig: %w", fieldError("Issuer is required"))
@@ -129,7 +110,9 @@ func (r *registry) add(a ClientAuth, client *http.Client) error {
 	if err != nil {
 		return err
 	}
-	r.keys[a.ID] = verifier{keys: keys, algs: algs, types: []string{"", "jwt", "client-authentication+jwt"}, use: "sig"}
+	r.keys[a.ID] = verifier{
+		keys: keys, algs: algs, types: assertionTypes, use: "sig", bounded: true,
+	}
 	return nil
 }
 
@@ -156,11 +139,14 @@ func (r *registry) bySecret(cred tokenboundary.Credential) (tokenboundary.Princi
 }
 
 func (r *registry) byAssertion(ctx context.Context, cred tokenboundary.Credential) (tokenboundary.Principal, error) {
-	tok, err := front.Parse(cred.Value)
+	if len(cred.Value) > maxAssertionSize {
+		return tokenboundary.Principal{}, errors.New("identity: assertion is too long")
+	}
+	tok, err := front.ParseAs(cred.Value, assertionTypes...)
 	if err != nil {
 		return tokenboundary.Principal{}, fmt.Errorf("identity: %w", err)
 	}
-	c := readClaims(tok.Payload)
+	c := readClaims(tok)
 	id := c.text("iss")
 	v, known := r.keys[id]
 	switch {

@@ -71,11 +71,11 @@ func (d DPoPConfig) identify(_ context.Context, cred tokenboundary.Credential) (
 	if err != nil || canon.Name(cred.Method) != nil {
 		return tokenboundary.Principal{}, errors.New("identity: it is not known which request the proof came with")
 	}
-	key, payload, err := possessed(cred.Value)
+	key, tok, err := possessed(cred.Value)
 	if err != nil {
 		return tokenboundary.Principal{}, fmt.Errorf("identity: %w", err)
 	}
-	c := readClaims(payload)
+	c := readClaims(tok)
 	c.proves(cred.Method, request)
 	issued, expires := c.fresh(d.Clock.Now(), d.Leeway, d.MaxAge)
 	p := tokenboundary.Principal{
@@ -91,21 +91,21 @@ func (d DPoPConfig) identify(_ context.Context, cred tokenboundary.Credential) (
 	return p, nil
 }
 
-// possessed returns the thumbprint of the key that signed a proof, and what the proof says.
-func possessed(raw string) (thumbprint string, payload []byte, err error) {
+// possessed returns the thumbprint of the key that signed a proof, and the proof.
+func possessed(raw string) (thumbprint string, tok front.Token, err error) {
 	tok, jwk, err := front.ParseProof(raw)
 	if err != nil {
-		return "", nil, err
+		return "", tok, err
 	}
 	key, err := jose.ParseKey(jwk)
 	if err != nil {
-		return "", nil, err
+		return "", tok, err
 	}
 	if err := jose.Verify(tok, key, defaultAlgs...); err != nil {
-		return "", nil, err
+		return "", tok, err
 	}
 	thumbprint, err = jose.Thumbprint(key.Public)
-	return thumbprint, tok.Payload, err
+	return thumbprint, tok, err
 }
 
 // proves checks that a proof is for the request (RFC 9449, section 4.3, checks 8, 9 and 12).

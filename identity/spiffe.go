@@ -84,11 +84,11 @@ func (s *trustDomain) identify(ctx context.Context, cred tokenboundary.Credentia
 	if cred.Type != tokenboundary.TypeJWT {
 		return tokenboundary.Principal{}, notMine("type of credential")
 	}
-	tok, err := front.Parse(cred.Value)
+	tok, err := front.ParseAs(cred.Value, jwtTypes...)
 	if err != nil {
 		return tokenboundary.Principal{}, fmt.Errorf("identity: %w", err)
 	}
-	c := readClaims(tok.Payload)
+	c := readClaims(tok)
 	sub, _ := c.value("sub").(string)
 	if !strings.HasPrefix(sub, s.ns.issuer+"/") {
 		return tokenboundary.Principal{}, notMine("trust domain")

@@ -2,6 +2,7 @@ package identity
 
 import (
 	"context"
+	"crypto/rsa"
 	"errors"
 	"fmt"
 	"net/http"
@@ -21,12 +22,40 @@ const maxLeeway = 5 * time.Minute
 // defaultAlgs are the algorithms accepted where none are configured.
 var defaultAlgs = []string{"ES256", "ES384", "EdDSA", "Ed25519", "RS256", "PS256"}
 
+// The types of token (typ) that any source takes for a kind of credential. Others are refused before their claims are
+// looked at; which of these a source takes, its verifier says.
+var (
+	idTokenTypes   = []string{"", "jwt"}
+	jwtTypes       = []string{"", "jwt", "jose", "at+jwt"}
+	assertionTypes = []string{"", "jwt", "client-authentication+jwt"}
+)
+
 // verifier checks that a token is of an accepted type and signed by one of the keys of a source.
 type verifier struct {
 	keys  jose.Source
 	algs  []string
 	types []string // accepted typ headers; "" is an absent one
 	use   string
+	// bounded says that a token is refused that names no key where trying all that fit would be much work: strangers
+	// can send it.
+	bounded bool
+}
+
+// How much is tried for a token that names no key, of a bounded verifier: RSA-8192 and P-521 take a millisecond and more.
+const (
+	maxTries    = 3
+	maxRSATries = 16 << 10 // bits of all moduli together
+)
+
+// heavy reports whether trying all keys is more work than a stranger may cause.
+func heavy(keys []jose.Key) bool {
+	bits := 0
+	for _, k := range keys {
+		if pub, ok := k.Public.(*rsa.PublicKey); ok {
+			bits += 8 * pub.Size()
+		}
+	}
+	return len(keys) > maxTries || bits > maxRSATries
 }
 
 // verify checks type and signature. The token never chooses its keys, only one among those of the source.
@@ -45,8 +74,11 @@ func (v verifier) verify(ctx context.Context, tok front.Token) error {
 		return fmt.Errorf("identity: %w", err)
 	}
 	found := set.Find(tok.Kid, tok.Alg, v.use)
-	if len(found) == 0 {
+	switch {
+	case len(found) == 0:
 		return errors.New("identity: issuer has no such key")
+	case v.bounded && heavy(found):
+		return errors.New("identity: token names no key, and too many fit")
 	}
 	for _, key := range found {
 		if err = jose.Verify(tok, key, v.algs...); err == nil {

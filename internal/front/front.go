@@ -29,6 +29,8 @@ type Token struct {
 	// Payload is the decoded payload: one JSON object in UTF-8, without duplicate members at any level, at most
 	// canon.MaxNesting levels deep.
 	Payload []byte
+	// Claims are the members of the payload, so that nobody has to parse it again.
+	Claims canon.Members
 	// SigningInput is the bytes that the signature covers.
 	SigningInput []byte
 	// Signature is the decoded signature.
@@ -49,24 +51,45 @@ var algorithms = []string{
 // Algorithms returns the names of the signature algorithms that Parse lets pass.
 func Algorithms() []string { return slices.Clone(algorithms) }
 
+// Limits on the segments of a token, in bytes as presented. They leave room for the longest key that package jose
+// accepts in a proof, and for a signature by the longest RSA key.
+const (
+	maxHeader    = 3 << 10
+	maxSignature = 1366 // 1024 bytes decoded, the size of an RSA modulus of 8192 bits
+)
+
 // Parse reads a compact JWS of at most canon.MaxToken bytes. It refuses everything else: other serialisations, an
 // encrypted token, base64url that is padded or not canonical, a header with a member other than alg, kid, typ and x5t
 // (RFC 8725, sections 2.4 to 2.10), an algorithm that is not an asymmetric signature, and a payload that is not one
 // unambiguous JSON object. Its errors name the rule and never contain any of the token.
+//
+// It checks in the order of what a check costs: nothing is decoded before the length and the form of the whole are
+// right, and the payload is not looked at before the header and the spelling of the signature are.
 func Parse(raw string) (Token, error) {
 	return parse(raw, canon.MaxToken, (*Token).readHeader)
 }
 
+// ParseAs is Parse for a token that has to be of one of the given types, in the form of Token.Typ; "" is a header
+// without typ. A token of another type is refused before its payload is looked at. Without types nothing passes.
+func ParseAs(raw string, types ...string) (Token, error) {
+	return parse(raw, canon.MaxToken, func(t *Token, header []byte) error {
+		if err := t.readHeader(header); err != nil {
+			return err
+		}
+		if !slices.Contains(types, t.Typ) {
+			return fmt.Errorf("%w: type of token is not accepted here", errToken)
+		}
+		return nil
+	})
+}
+
 // parse is the check of a token up to a size, whose header is read by a function of its kind.
 func parse(raw string, limit int, readHeader func(*Token, []byte) error) (Token, error) {
-	if len(raw) > limit {
-		return Token{}, fmt.Errorf("%w: too long", errToken)
-	}
-	head, payload, signature, err := split(raw)
+	head, body, tail, err := split(raw, limit)
 	if err != nil {
 		return Token{}, err
 	}
-	t := Token{Raw: raw, SigningInput: []byte(raw[:len(head)+1+len(payload)])}
+	t := Token{Raw: raw}
 	header, err := segment(head)
 	if err != nil {
 		return Token{}, err
@@ -74,20 +97,24 @@ func parse(raw string, limit int, readHeader func(*Token, []byte) error) (Token,
 	if err := readHeader(&t, header); err != nil {
 		return Token{}, err
 	}
-	if t.Payload, err = segment(payload); err != nil {
+	if t.Signature, err = segment(tail); err != nil {
 		return Token{}, err
 	}
-	if _, err := canon.Object(t.Payload); err != nil {
+	if t.Payload, err = segment(body); err != nil {
+		return Token{}, err
+	}
+	if t.Claims, err = canon.ReadMembers(t.Payload); err != nil {
 		return Token{}, fmt.Errorf("%w: payload: %w", errToken, err)
 	}
-	if t.Signature, err = segment(signature); err != nil {
-		return Token{}, err
-	}
+	t.SigningInput = []byte(raw[:len(head)+1+len(body)])
 	return t, nil
 }
 
-// split returns the three segments of a compact JWS.
-func split(raw string) (header, payload, signature string, err error) {
+// split returns the three segments of a compact JWS. It decodes nothing and allocates nothing.
+func split(raw string, limit int) (header, payload, signature string, err error) {
+	if len(raw) > limit {
+		return "", "", "", fmt.Errorf("%w: too long", errToken)
+	}
 	for i := range len(raw) {
 		c := raw[i]
 		letter := c|0x20 >= 'a' && c|0x20 <= 'z'
@@ -99,11 +126,15 @@ func split(raw string) (header, payload, signature string, err error) {
 	payload, signature, _ = strings.Cut(rest, ".")
 	switch {
 	case strings.Contains(signature, "."):
-		return "", "", "", fmt.Errorf("%w: more than three segments", errToken)
+		err = fmt.Errorf("%w: more than three segments", errToken)
 	case header == "" || payload == "" || signature == "":
-		return "", "", "", fmt.Errorf("%w: fewer than three segments", errToken)
+		err = fmt.Errorf("%w: fewer than three segments", errToken)
+	case len(header) > maxHeader:
+		err = fmt.Errorf("%w: header is too long", errToken)
+	case len(signature) > maxSignature:
+		err = fmt.Errorf("%w: signature is too long", errToken)
 	}
-	return header, payload, signature, nil
+	return header, payload, signature, err
 }
 
 // strict refuses trailing bits that are not zero. It would still skip line breaks, which split refuses.

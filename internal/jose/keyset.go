@@ -97,11 +97,7 @@ func text(members map[string]json.RawMessage, name string) (string, error) {
 	if !present {
 		return "", nil
 	}
-	var v any
-	if err := json.Unmarshal(raw, &v); err != nil {
-		return "", errors.New("syntax")
-	}
-	s, ok := v.(string)
+	s, ok := canon.Text(raw)
 	if !ok || s == "" {
 		return "", errors.New("member " + name + " is empty or not a string")
 	}

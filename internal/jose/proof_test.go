@@ -25,6 +25,19 @@ func modulus(bits int) *rsa.PublicKey {
 	return &rsa.PublicKey{N: n.SetBit(n, 0, 1), E: 65537}
 }
 
+// weakModulus is a number of 2048 bits that is one more than a multiple of all small primes, as keys of a broken
+// generator are: a power of 65537 modulo each of them.
+func weakModulus() *rsa.PublicKey {
+	n := big.NewInt(1)
+	for p := int64(2); p < 170; p++ {
+		if big.NewInt(p).ProbablyPrime(0) {
+			n.Mul(n, big.NewInt(p))
+		}
+	}
+	n.Mul(n, new(big.Int).Lsh(big.NewInt(1), uint(2048-n.BitLen())))
+	return &rsa.PublicKey{N: n.Add(n, big.NewInt(1)), E: 65537}
+}
+
 func TestParseKeyAcceptsPublicKeys(t *testing.T) {
 	for _, k := range []crypto.Signer{p256, p384, p521, ed, rsa2048} {
 		raw := jwkOf(t, k.Public())
