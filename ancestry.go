@@ -11,14 +11,21 @@ import (
 
 // ancestry is the second step: whose authority is used, who acts, what both come from, and whether all of it lives.
 func (h *hop) ancestry(ctx context.Context) error {
-	steps := map[Grant]func(context.Context) error{
-		ClientCredentials: h.itself, Exchange: h.exchange, Refresh: h.refresh, Deferred: h.poll,
+	switch h.req.Grant {
+	case ClientCredentials:
+		return h.itself()
+	case Exchange:
+		return h.exchange(ctx)
+	case Refresh:
+		return h.refresh(ctx)
+	case Deferred:
+		return h.poll(ctx)
 	}
-	return steps[h.req.Grant](ctx)
+	return refuse(CodeUnauthorizedClient, "grant_type", "not a grant that is known")
 }
 
 // itself is the ancestry of a client that acts in its own right.
-func (h *hop) itself(context.Context) error {
+func (h *hop) itself() error {
 	if !h.req.Subject.IsZero() || !h.req.Actor.IsZero() {
 		return refuse(CodeInvalidRequest, "subject_token", "this grant has no subject")
 	}
@@ -141,7 +148,7 @@ func derivable(r lineage.Record, client string) lineage.Authority {
 	if r.Body.Client != client {
 		ceiling.Access = grantedBy(ceiling.Access, r.Body.Reasons, func(x lineage.Reason) bool { return slices.Contains(x.Delegates, client) })
 	}
-	return ceiling.Normal()
+	return ceiling
 }
 
 // parentFacts returns what policies see of the token that another is made from.

@@ -216,9 +216,6 @@ func TestWhatDiesDuringAPollIsNotReleased(t *testing.T) {
 			}
 			require.Empty(t, tok.Value())
 			code, why := tb.CodeInvalidGrant, "revoked"
-			if name == "client" {
-				code = tb.CodeUnauthorizedClient
-			}
 			if name == "suspended" {
 				code, why = tb.CodeAuthorizationPending, "not yet"
 			}

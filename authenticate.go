@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/tokenboundary/tokenboundary/internal/canon"
@@ -51,17 +50,6 @@ func (g *Governor) stranger(ctx context.Context, cred Credential, why error) err
 	g.unauthenticated.Add(1)
 	g.cfg.Logger.DebugContext(ctx, "client authentication failed", "method", cred.Type, "cause", scrubbed(why, cred))
 	return ErrUnauthenticated
-}
-
-// scrubbed returns an error's text without the credential: a plug-in may repeat what it was given.
-func scrubbed(err error, c Credential) string {
-	switch {
-	case err == nil:
-		return ""
-	case c.Value == "":
-		return err.Error()
-	}
-	return strings.ReplaceAll(err.Error(), c.Value, "…")
 }
 
 // authenticate is the first step: who asks, whether they may ask this way at all, and what exactly they ask.
@@ -125,7 +113,7 @@ func (g *Governor) identify(ctx context.Context, c Credential) (Principal, error
 		case errors.Is(err, ErrNotMine):
 			continue
 		case err != nil:
-			return Principal{}, err
+			return Principal{}, scrub(err, c)
 		}
 		return p, p.check()
 	}

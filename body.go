@@ -89,7 +89,7 @@ func acting(subject lineage.Party, chain []lineage.Party) []lineage.Party {
 
 // selectors returns the selectors of this hop and of everything it is made from, without those of its own envelope.
 func (h *hop) selectors(r ruling, parent *lineage.Record) []lineage.Selector {
-	own := []lineage.Selector{{Kind: lineage.SelectClient, Value: h.client.ID}}
+	own := append(make([]lineage.Selector, 0, 64), lineage.Selector{Kind: lineage.SelectClient, Value: h.client.ID})
 	add := func(kind, value string) {
 		if value != "" {
 			own = append(own, lineage.Selector{Kind: kind, Value: value})

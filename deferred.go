@@ -76,7 +76,7 @@ func (g *Governor) deferredOf(ctx context.Context, code string) (*deferred, erro
 		return nil, ErrNotMine
 	}
 	raw, err := base64.RawURLEncoding.Strict().DecodeString(encoded)
-	if err != nil {
+	if err != nil || len(raw) != deferralSize { // the decoder skips line breaks
 		return nil, ErrNotMine
 	}
 	d, err := g.waiting(ctx, lineage.ID(raw[:32]))

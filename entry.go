@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/tokenboundary/tokenboundary/internal/canon"
@@ -83,8 +84,8 @@ func stateOf(e store.Entry, now time.Time) lineage.State {
 		}
 	}
 	suspended := false
-	for _, key := range taskKeys(r) {
-		switch headOf(e, key).State {
+	for head := range tasksOf(e) {
+		switch head.State {
 		case string(TaskActive):
 		case string(TaskSuspended):
 			suspended = true
@@ -101,6 +102,16 @@ func stateOf(e store.Entry, now time.Time) lineage.State {
 		return lineage.Suspended
 	}
 	return lineage.Active
+}
+
+// headAt returns the head that is keyed by the selector.
+func headAt(e store.Entry, s lineage.Selector) store.Head {
+	for _, h := range e.Heads {
+		if kind, value, ok := strings.Cut(h.Key, ":"); ok && kind == s.Kind && value == s.Value {
+			return h
+		}
+	}
+	return store.Head{Key: s.String()}
 }
 
 func headOf(e store.Entry, key string) store.Head {

@@ -78,9 +78,11 @@ func sortedUnion(a, b []string) []string {
 // narrow takes the meet of what the policy grants with what was asked for and what stands above, and drops what an
 // obligation holds back. It leaves the result in r and refuses where nothing remains.
 func (r *ruling) narrow(h *hop, v Verdict, scopes []string, ceiling *lineage.Authority) error {
-	allowed := lineage.Authority{Access: v.Access}.Normal()
+	allowed := lineage.Authority{Access: v.Access}
 	if ceiling != nil {
 		allowed = allowed.Meet(*ceiling)
+	} else {
+		allowed = allowed.Normal()
 	}
 	held := heldBack{}
 	if h.req.Grant == Refresh {

@@ -16,6 +16,7 @@ type hop struct {
 	req   Request // in canonical form
 	now   time.Time
 	mints bool // the boundary mints; otherwise the host does
+	again bool // what an earlier attempt had read was stale
 
 	// authenticate
 	client Client
@@ -54,6 +55,7 @@ type hop struct {
 
 	// seal
 	records []lineage.Record // the new task's and refresh family's, if any, and the token's; or that of a deferral
+	claims  Claims           // of the token
 }
 
 // errStale means that what was read has changed before it could be relied on: the pipeline starts again.
@@ -90,9 +92,9 @@ func (g *Governor) Issue(ctx context.Context, req Request) (Token, error) {
 // succeeded.
 func (g *Governor) run(ctx context.Context, req Request, mints bool, finish func(*hop) error) (Decision, error) {
 	defer g.flights.enter()()
-	for range attempts {
+	for n := range attempts {
 		now := g.now()
-		h := &hop{g: g, now: now, since: now, mints: mints}
+		h := &hop{g: g, now: now, since: now, mints: mints, again: n > 0}
 		d, err := h.outcome(ctx, req, finish)
 		var no *refusal
 		if errors.As(err, &no) {
@@ -124,8 +126,10 @@ func (h *hop) pass(ctx context.Context, req Request) error {
 	if err := h.authenticate(ctx, req); err != nil {
 		return err
 	}
-	for _, step := range []func(context.Context) error{h.ancestry, h.extend, h.decide, h.seal, h.unblocked} {
-		if err := step(ctx); err != nil {
+	for _, step := range [...]func(*hop, context.Context) error{
+		(*hop).ancestry, (*hop).extend, (*hop).decide, (*hop).seal, (*hop).unblocked,
+	} {
+		if err := step(h, ctx); err != nil {
 			return err
 		}
 	}

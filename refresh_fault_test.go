@@ -46,7 +46,7 @@ func TestARefreshThatFailsUsesNothingUp(t *testing.T) {
 				require.Empty(t, w.feed(ops))
 			}
 			t.Logf("grace %s: %d calls of %s failed", grace, failures, op)
-			if op != storetest.Scan && op != storetest.Feed {
+			if op != storetest.Scan && op != storetest.Feed && op != storetest.Revoked { // which is asked after a conflict only
 				require.Positive(t, failures)
 			}
 		}

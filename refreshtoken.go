@@ -62,7 +62,7 @@ func parseRefreshToken(text string, shared []byte) (refreshToken, bool) {
 		return t, false
 	}
 	raw, err := base64.RawURLEncoding.Strict().DecodeString(encoded)
-	if err != nil {
+	if err != nil || len(raw) != refreshSize { // the decoder skips line breaks
 		return t, false
 	}
 	body, mac := raw[:refreshSize-macSize], raw[refreshSize-macSize:]

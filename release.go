@@ -20,7 +20,7 @@ func (h *hop) release(ctx context.Context) (Token, error) {
 	r := h.records[len(h.records)-1]
 	var raw string
 	sign := func() (err error) {
-		if raw, err = h.g.cfg.Minter.Mint(ctx, claimsOf(r)); err != nil {
+		if raw, err = h.g.cfg.Minter.Mint(ctx, h.claims); err != nil {
 			return unavailable("sign", err)
 		}
 		if raw == "" || len(raw) > canon.MaxMinted {

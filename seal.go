@@ -2,8 +2,6 @@ package tokenboundary
 
 import (
 	"context"
-	"encoding/base64"
-	"encoding/json"
 	"time"
 
 	"github.com/tokenboundary/tokenboundary/internal/canon"
@@ -121,8 +119,8 @@ func (h *hop) sealToken(parent *lineage.Record, terms *lineage.Task, depth int, 
 	if err != nil {
 		return err
 	}
-	claims, err := json.Marshal(claimsOf(*r))
-	if err != nil || base64.RawURLEncoding.EncodedLen(len(claims)) > canon.MaxMinted-headerRoom {
+	h.claims = claimsOf(*r)
+	if size, err := h.claims.size(); err != nil || size > canon.MaxMinted-headerRoom {
 		return refuse(CodeInvalidRequest, "scope", "the token would be too large")
 	}
 	return nil

@@ -91,14 +91,14 @@ func (g *Governor) resume(ctx context.Context, who *Client, e store.Entry, tx *s
 	if head.Held && !by.is(KindOperator) {
 		return ErrForbidden
 	}
-	for _, above := range active(e.Record) {
+	for above := range tasksOf(e) {
 		if above.Key == key {
 			continue
 		}
-		if headOf(e, above.Key).State != above.State {
+		if above.State != string(TaskActive) {
 			return fmt.Errorf("%w: the task above it is not active", ErrConflict)
 		}
-		tx.Requires = append(tx.Requires, above)
+		tx.Requires = append(tx.Requires, active(above.Key))
 	}
 	now, counted, err := g.inForce(ctx)
 	if err != nil {

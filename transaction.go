@@ -3,6 +3,7 @@ package tokenboundary
 import (
 	"encoding/json"
 	"fmt"
+	"iter"
 	"time"
 
 	"github.com/tokenboundary/tokenboundary/internal/canon"
@@ -29,14 +30,15 @@ func taskKey(id lineage.ID) string {
 	return lineage.Selector{Kind: lineage.SelectTask, Value: id.String()}.String()
 }
 
-// taskKeys returns the keys of the heads of all tasks that r belongs to, itself included.
-func taskKeys(r lineage.Record) (keys []string) {
-	for _, s := range r.Selectors() {
-		if s.Kind == lineage.SelectTask {
-			keys = append(keys, s.String())
+// tasksOf yields the heads of all tasks that the record of e belongs to, itself included.
+func tasksOf(e store.Entry) iter.Seq[store.Head] {
+	return func(yield func(store.Head) bool) {
+		for _, s := range e.Record.Selectors() {
+			if s.Kind == lineage.SelectTask && !yield(headAt(e, s)) {
+				return
+			}
 		}
 	}
-	return keys
 }
 
 func handleKey(handle string) string { return canon.Key("handle", handle) }
@@ -95,7 +97,9 @@ func (h *hop) grounds() store.Tx {
 	tx.Requires = h.facts.unchanged()
 	tx.Swaps = h.spends()
 	for _, e := range h.sources() {
-		tx.Requires = append(tx.Requires, active(e.Record)...)
+		for head := range tasksOf(*e) {
+			tx.Requires = append(tx.Requires, active(head.Key))
+		}
 	}
 	return tx
 }
@@ -123,22 +127,19 @@ func (h *hop) transaction() (store.Tx, error) {
 	return tx, nil
 }
 
-// active returns the conditions under which every task above a record, itself included, is exactly active.
-func active(r lineage.Record) (out []store.Require) {
-	for _, key := range taskKeys(r) {
-		out = append(out, store.Require{Key: key, State: string(TaskActive), AnyVersion: true})
-	}
-	return out
+// active returns the condition that the task whose head has the key is exactly active.
+func active(key string) store.Require {
+	return store.Require{Key: key, State: string(TaskActive), AnyVersion: true}
 }
 
 // derives adds to tx what deriving from e takes: every task above has a derivation left.
 func derives(tx *store.Tx, e store.Entry) error {
-	for _, key := range taskKeys(e.Record) {
+	for head := range tasksOf(e) {
 		var v taskHead
-		if err := readHead(headOf(e, key), &v); err != nil {
+		if err := readHead(head, &v); err != nil {
 			return err
 		}
-		tx.Adds = append(tx.Adds, store.Add{Key: key, N: 1, Max: v.Budget})
+		tx.Adds = append(tx.Adds, store.Add{Key: head.Key, N: 1, Max: v.Budget})
 	}
 	return nil
 }

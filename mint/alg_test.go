@@ -32,9 +32,7 @@ func TestEveryAlgorithmRoundTrips(t *testing.T) {
 			require.Equal(t, fmt.Sprintf(`{"alg":%q,"kid":%q,"typ":"at+jwt"}`, alg, w.key(m)), header)
 			got, err := m.Verify(t.Context(), raw)
 			require.NoError(t, err)
-			want := claims(w.key(m))
-			want.Details = []json.RawMessage{json.RawMessage(`{"type":"payment","note":"a\u003cb \u0026 \"ü\""}`)}
-			require.Equal(t, want, got)
+			require.Equal(t, claims(w.key(m)), got)
 
 			jwks, err := m.JWKS(t.Context())
 			require.NoError(t, err)

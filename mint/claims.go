@@ -25,33 +25,35 @@ var (
 
 var errTooLong = fmt.Errorf("%w: the token would exceed %d bytes", tokenboundary.ErrInvalid, canon.MaxMinted)
 
-// encodeClaims returns the payload of a token.
-func encodeClaims(c tokenboundary.Claims) ([]byte, error) {
+// appendClaims appends the payload of a token.
+func appendClaims(out []byte, c tokenboundary.Claims) ([]byte, error) {
 	if err := checkClaims(c); err != nil {
-		return nil, fmt.Errorf("%w: claims: %w", tokenboundary.ErrInvalid, err)
+		return out, fmt.Errorf("%w: claims: %w", tokenboundary.ErrInvalid, err)
 	}
-	payload, err := json.Marshal(c)
+	payload, err := c.AppendJSON(out)
 	if err != nil {
-		return nil, fmt.Errorf("%w: claims cannot be written", tokenboundary.ErrInvalid)
-	}
-	if bytes.Contains(payload, []byte(`\ufffd`)) { // what was not UTF-8, and so would not come back
-		return nil, fmt.Errorf("%w: claims are not UTF-8", tokenboundary.ErrInvalid)
+		return out, fmt.Errorf("%w: claims are not UTF-8", tokenboundary.ErrInvalid)
 	}
 	return payload, nil
 }
 
-// decodeClaims reads what encodeClaims would have written for the claims, byte for byte. That leaves no room for
+// decodeClaims reads what appendClaims would have written for the claims, byte for byte. That leaves no room for
 // members that are unknown, repeated or in another case, for a null, or for a second spelling of anything.
 func decodeClaims(payload []byte) (tokenboundary.Claims, error) {
-	var c tokenboundary.Claims
-	if err := json.Unmarshal(payload, &c); err != nil {
-		return c, fmt.Errorf("%w: a claim is of the wrong type", ErrToken)
+	c, ok := readClaims(payload)
+	if !ok { // which the general decoder can say more about
+		c = tokenboundary.Claims{}
+		if err := json.Unmarshal(payload, &c); err != nil {
+			return tokenboundary.Claims{}, fmt.Errorf("%w: a claim is of the wrong type", ErrToken)
+		}
 	}
 	if err := checkClaims(c); err != nil {
 		return tokenboundary.Claims{}, fmt.Errorf("%w: %w", ErrToken, err)
 	}
-	again, err := json.Marshal(c)
-	if err != nil || !bytes.Equal(again, payload) {
+	buf := canon.GetBuffer()
+	defer canon.PutBuffer(buf)
+	again, err := c.AppendJSON(*buf)
+	if *buf = again; err != nil || !bytes.Equal(again, payload) {
 		return tokenboundary.Claims{}, fmt.Errorf("%w: claims are not in their one form", ErrToken)
 	}
 	return c, nil
@@ -74,7 +76,7 @@ func checkClaims(c tokenboundary.Claims) error {
 		{"act", isChain(c.Act)},
 		{"lin", isLineage(c.Lineage)},
 		{"task", c.Task == nil || isID(c.Task.ID) && canon.Name(c.Task.Purpose) == nil},
-		{"authorization_details", areObjects(c.Details)},
+		{"authorization_details", areDetails(c.Details)},
 		{"auth_time", c.AuthTime >= 0},
 		{"cnf", c.Confirm == nil || isThumbprint(c.Confirm.Thumbprint)},
 		{"recheck", c.Recheck >= 0},
@@ -119,9 +121,11 @@ func isLineage(ids []string) bool {
 	return len(ids) <= canon.MaxChain
 }
 
-func areObjects(details []json.RawMessage) bool {
+// areDetails reports whether each is an object in canonical form, as a record has them.
+func areDetails(details []json.RawMessage) bool {
 	for _, d := range details {
-		if len(d) == 0 || d[0] != '{' {
+		canonical, err := canon.JSON(d)
+		if err != nil || d[0] != '{' || !bytes.Equal(canonical, d) {
 			return false
 		}
 	}

@@ -1,12 +1,16 @@
 package mint
 
 import (
+	"bytes"
+	"encoding/json"
+	"reflect"
 	"strings"
 	"testing"
 
 	"github.com/benbjohnson/clock"
 
 	"github.com/tokenboundary/tokenboundary"
+	"github.com/tokenboundary/tokenboundary/internal/canon"
 	"github.com/tokenboundary/tokenboundary/store/memory"
 )
 
@@ -53,7 +57,7 @@ func FuzzVerify(f *testing.F) {
 	})
 }
 
-// FuzzClaims: a payload that is read is the only spelling of what was read.
+// FuzzClaims: a payload that is read is the only spelling of what was read, and means what any decoder reads in it.
 func FuzzClaims(f *testing.F) {
 	good, err := encodeClaims(claims("k"))
 	if err != nil {
@@ -63,15 +67,41 @@ func FuzzClaims(f *testing.F) {
 	f.Add([]byte(`{}`))
 	f.Add([]byte(`{"iss":"x","sub":null,"aud":[],"exp":1e3}`))
 	f.Add([]byte(`{"act":{"act":{"act":{}}}}`))
+	for _, depth := range []int{1, canon.MaxChain, canon.MaxChain + 1} {
+		chain := claims("k")
+		chain.Act = nil
+		for range depth {
+			chain.Act = &tokenboundary.Act{Subject: "a", Issuer: issuer, Act: chain.Act}
+		}
+		raw, err := chain.AppendJSON(nil)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(raw)
+		f.Add(bytes.Replace(raw, []byte(`"act":{"sub":"a"`), []byte(`"act":{"sub":""`), 1))
+		f.Add(bytes.Replace(raw, []byte(`"act":{"sub":"a"`), []byte(`"act":{"Sub":"a"`), 1))
+	}
 	bound, err := encodeClaims(boundClaims("k"))
 	if err != nil {
 		f.Fatal(err)
 	}
 	f.Add(bound)
 	f.Fuzz(func(t *testing.T, payload []byte) {
+		var plain tokenboundary.Claims
+		quick, ok := readClaims(payload)
+		unread := json.Unmarshal(payload, &plain)
+		for i := range plain.Details {
+			plain.Details[i], _ = canon.JSON(plain.Details[i])
+		}
+		if ok && (unread != nil || !reflect.DeepEqual(quick, plain)) {
+			t.Fatalf("read in one pass as %+v, and otherwise as %+v", quick, plain)
+		}
 		c, err := decodeClaims(payload)
 		if err != nil {
 			return
+		}
+		if !ok {
+			t.Fatal("what is minted is not read in one pass")
 		}
 		again, err := encodeClaims(c)
 		if err != nil || string(again) != string(payload) {
@@ -80,6 +110,12 @@ func FuzzClaims(f *testing.F) {
 		var zero tokenboundary.Claims
 		if c.Subject == zero.Subject || len(c.Audience) == 0 || c.ExpiresAt <= 0 || c.ID == "" || c.Grant == "" {
 			t.Fatal("a required claim is missing")
+		}
+		depth := 0
+		for act := c.Act; act != nil; act = act.Act {
+			if depth++; act.Subject == "" || depth > canon.MaxChain {
+				t.Fatal("a chain of actors that no hop could have made")
+			}
 		}
 	})
 }

@@ -152,7 +152,7 @@ func claims(kid string) tokenboundary.Claims {
 		ExpiresAt: start.Add(5 * time.Minute).Unix(), IssuedAt: start.Unix(), ID: id("token"),
 		ClientID: "support-bot", Scope: "cases:read contacts:read",
 		Act:     &tokenboundary.Act{Subject: "support-bot", Issuer: issuer, Act: &tokenboundary.Act{Subject: "desk"}},
-		Details: []json.RawMessage{json.RawMessage(`{"type":"payment","note":"a<b & \"ü\""}`)},
+		Details: []json.RawMessage{json.RawMessage(`{"note":"a<b & \"ü\"","type":"payment"}`)},
 		Grant:   id("grant"), Lineage: []string{id("grant"), id("task")},
 		Task:      &tokenboundary.TaskClaim{ID: id("task"), Purpose: "triage"},
 		SessionID: "s-1", AuthTime: start.Unix() - 60, ACR: "aal2", AMR: []string{"pwd", "otp"}, Key: kid,
@@ -189,3 +189,6 @@ type unmarked struct{ store.Store }
 func (unmarked) Revoked(context.Context, string, []lineage.Selector) ([]lineage.Mark, error) {
 	return nil, nil
 }
+
+// encodeClaims returns the payload of a token.
+func encodeClaims(c tokenboundary.Claims) ([]byte, error) { return appendClaims(nil, c) }

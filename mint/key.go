@@ -20,7 +20,10 @@ const tokenType = "at+jwt"
 // maxHeader bounds the first segment of a token of ours.
 const maxHeader = 128
 
-var base64url = base64.RawURLEncoding
+var (
+	base64url = base64.RawURLEncoding
+	strict    = base64url.Strict() // refuses trailing bits that are not zero
+)
 
 // publicKey is a key that tokens may be verified with.
 type publicKey struct {
@@ -44,13 +47,14 @@ func pinned(raw string) (kid string, ok bool) {
 	if len(segment) > maxHeader {
 		return "", false
 	}
-	text, err := base64url.DecodeString(segment)
-	if err != nil {
+	text, err := strict.DecodeString(segment)
+	if err != nil || base64url.EncodedLen(len(text)) != len(segment) { // the decoder skips line breaks
 		return "", false
 	}
 	alg, rest, _ := strings.Cut(strings.TrimPrefix(string(text), `{"alg":"`), `","kid":"`)
-	kid, _, _ = strings.Cut(rest, `"`)
-	return kid, isThumbprint(kid) && slices.Contains(algorithms, alg) && header(alg, kid, tokenType) == segment
+	kid, rest, _ = strings.Cut(rest, `"`)
+	ok = rest == `,"typ":"`+tokenType+`"}` && isThumbprint(kid) && slices.Contains(algorithms, alg)
+	return kid, ok && len(text) == len(`{"alg":"","kid":"`)+len(alg)+len(kid)+1+len(rest)
 }
 
 // reason says why a header that is not pinned is refused, by the strict check of a token that is not ours.
@@ -76,8 +80,8 @@ func (k publicKey) open(raw string) ([]byte, error) {
 		return nil, fmt.Errorf("%w: alg is not the key's", ErrToken)
 	}
 	body, tail, three := strings.Cut(rest, ".")
-	payload, err1 := base64url.Strict().DecodeString(body)
-	sig, err2 := base64url.Strict().DecodeString(tail)
+	payload, err1 := strict.DecodeString(body)
+	sig, err2 := strict.DecodeString(tail)
 	if !three || err1 != nil || err2 != nil || strings.ContainsAny(rest, "\r\n") { // the decoder skips line breaks
 		return nil, fmt.Errorf("%w: not in compact form", ErrToken)
 	}
@@ -128,7 +132,7 @@ func newPrivateKey(alg string, s crypto.Signer) (*privateKey, error) {
 	return k, k.prove()
 }
 
-// prove signs something that is no access token, and has it verified by code that is not our own.
+// prove signs something that is no access token, and has it verified on the way of foreign tokens.
 func (k *privateKey) prove() error {
 	raw, err := k.compact(header(k.Alg, k.ID, "proof"), []byte(`{}`))
 	if err != nil {
@@ -171,6 +175,6 @@ func (k *privateKey) compact(header string, payload []byte) (string, error) {
 // isThumbprint reports whether s has the form of a key id: SHA-256 in the one spelling of base64url. It is checked
 // before s becomes the name of a file.
 func isThumbprint(s string) bool {
-	b, err := base64url.Strict().DecodeString(s)
+	b, err := strict.DecodeString(s)
 	return err == nil && len(b) == 32 && len(s) == base64url.EncodedLen(32)
 }

@@ -3,6 +3,7 @@ package mint
 import (
 	"context"
 	"crypto"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -51,6 +52,9 @@ func (c Config) GoString() string { return c.String() }
 
 // LogValue hides the signer.
 func (c Config) LogValue() slog.Value { return slog.StringValue(c.String()) }
+
+// MarshalJSON hides the signer, also where it is part of something that is logged as JSON.
+func (c Config) MarshalJSON() ([]byte, error) { return json.Marshal(c.String()) }
 
 // Mint signs and verifies the tokens of one issuer. It is safe for concurrent use; make it with Open.
 type Mint struct {
@@ -162,8 +166,10 @@ func (m *Mint) Mint(ctx context.Context, claims tokenboundary.Claims) (string, e
 	if claims.Issuer != m.issuer {
 		return "", fmt.Errorf("%w: claims of another issuer", tokenboundary.ErrInvalid)
 	}
-	payload, err := encodeClaims(claims)
-	if err != nil {
+	buf := canon.GetBuffer()
+	defer canon.PutBuffer(buf)
+	payload, err := appendClaims(*buf, claims)
+	if *buf = payload; err != nil {
 		return "", err
 	}
 	s, err := m.current(ctx, freshness)

@@ -28,6 +28,8 @@ type snapshot struct {
 	revoked map[string]bool
 	keys    map[string]publicKey
 	held    map[string]*privateKey
+	// verified is shared with the snapshots before that name the same keys, and the same revoked ones.
+	verified *cache
 }
 
 func (s *snapshot) holds(kid string) bool { return s.held[kid] != nil }
@@ -131,7 +133,15 @@ func (m *Mint) fill(ctx context.Context, s *snapshot) error {
 		}
 	}
 	s.held = maps.Clone(m.held)
-	return m.readRevoked(ctx, s)
+	if err := m.readRevoked(ctx, s); err != nil {
+		return err
+	}
+	if old != nil && old.version == s.version && maps.Equal(old.revoked, s.revoked) {
+		s.verified = old.verified
+	} else {
+		s.verified = new(cache)
+	}
+	return nil
 }
 
 // loadListed picks up private keys that another node on the same directory has made.

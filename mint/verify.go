@@ -16,6 +16,9 @@ import (
 // While the store fails, it goes on with what it knew for one minute; after that the error is
 // tokenboundary.ErrUnavailable. Revocation of the token is not its business, that of the key is: a node sees it within
 // one second.
+//
+// It remembers tokens that have verified, as long as the key set stays as it is: to verify one again costs a digest. The
+// claims are shared; the caller must not change what they point to.
 func (m *Mint) Verify(ctx context.Context, raw string) (tokenboundary.Claims, error) {
 	if len(raw) > canon.MaxMinted {
 		return tokenboundary.Claims{}, notMine("longer than any token of this issuer")
@@ -24,9 +27,13 @@ func (m *Mint) Verify(ctx context.Context, raw string) (tokenboundary.Claims, er
 	if !ok {
 		return tokenboundary.Claims{}, m.refusal(raw)
 	}
-	k, err := m.verifier(ctx, kid)
+	k, verified, err := m.verifier(ctx, kid)
 	if err != nil {
 		return tokenboundary.Claims{}, err
+	}
+	d, now := digestOf(raw), m.clock.Now()
+	if claims, ok := verified.get(d, now); ok {
+		return claims, nil
 	}
 	claims, err := k.read(raw)
 	if err != nil {
@@ -35,6 +42,7 @@ func (m *Mint) Verify(ctx context.Context, raw string) (tokenboundary.Claims, er
 	if claims.Issuer != m.issuer {
 		return tokenboundary.Claims{}, notMine("another issuer")
 	}
+	verified.put(d, claims, now)
 	return claims, nil
 }
 
@@ -49,29 +57,29 @@ func (m *Mint) refusal(raw string) error {
 
 func notMine(why string) error { return fmt.Errorf("mint: %w: %s", tokenboundary.ErrNotMine, why) }
 
-// verifier returns the key of ours that kid names.
-func (m *Mint) verifier(ctx context.Context, kid string) (publicKey, error) {
+// verifier returns the key of ours that kid names, and what has verified with the keys as they are.
+func (m *Mint) verifier(ctx context.Context, kid string) (publicKey, *cache, error) {
 	s, err := m.current(ctx, freshness)
 	if err != nil {
 		s = m.snap.Load()
 		if !jose.Within(m.clock.Now(), s.at, patience) {
-			return publicKey{}, err
+			return publicKey{}, nil, err
 		}
 	}
 	k, trusted, known := s.lookup(kid, m.clock.Now(), m.overlap)
 	if !known {
 		if s, err = m.ask(ctx); err != nil {
-			return publicKey{}, err
+			return publicKey{}, nil, err
 		}
 		k, trusted, known = s.lookup(kid, m.clock.Now(), m.overlap)
 	}
 	switch {
 	case !known:
-		return publicKey{}, notMine("unknown key")
+		return publicKey{}, nil, notMine("unknown key")
 	case !trusted:
-		return publicKey{}, fmt.Errorf("%w: its key was retired or revoked", ErrToken)
+		return publicKey{}, nil, fmt.Errorf("%w: its key was retired or revoked", ErrToken)
 	}
-	return k, nil
+	return k, s.verified, nil
 }
 
 // ask reads the key set again because a token names a key that is not in it, at most once in freshness: unknown key

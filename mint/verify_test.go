@@ -246,7 +246,7 @@ func TestMintRefuses(t *testing.T) {
 		"no id":           {func(c *tokenboundary.Claims) { c.ID = "" }, tokenboundary.ErrInvalid, "jti"},
 		"no client":       {func(c *tokenboundary.Claims) { c.ClientID = "" }, tokenboundary.ErrInvalid, "client_id"},
 		"not UTF-8":       {func(c *tokenboundary.Claims) { c.ACR = "\xff" }, tokenboundary.ErrInvalid, "UTF-8"},
-		"details no JSON": {func(c *tokenboundary.Claims) { c.Details[0] = json.RawMessage(`{`) }, tokenboundary.ErrInvalid, "cannot be written"},
+		"details no JSON": {func(c *tokenboundary.Claims) { c.Details[0] = json.RawMessage(`{`) }, tokenboundary.ErrInvalid, "authorization_details"},
 		"too long":        {func(c *tokenboundary.Claims) { c.Scope = strings.Repeat("a", canon.MaxMinted) }, tokenboundary.ErrInvalid, "8192 bytes"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -1,0 +1,75 @@
+package tokenboundary
+
+import (
+	"encoding/base64"
+	"encoding/hex"
+	"errors"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/tokenboundary/tokenboundary/internal/canon"
+)
+
+// scrub returns the error of a plug-in, or one of the same meaning where its text repeats any of the credential.
+func scrub(err error, c Credential) error {
+	if !repeats(err.Error(), c.Value) {
+		return err
+	}
+	why := errors.New(strings.ReplaceAll(err.Error(), c.Value, "…"))
+	if repeats(why.Error(), c.Value) {
+		why = errors.New("the error of an identity source repeats the credential")
+	}
+	if !errors.Is(err, ErrUnavailable) {
+		return why
+	}
+	out := &UnavailableError{time.Second, why}
+	var u *UnavailableError
+	if errors.As(err, &u) {
+		out.RetryAfter = u.RetryAfter
+	}
+	return out
+}
+
+// scrubbed returns the text of scrub; empty where nothing is wrong.
+func scrubbed(err error, c Credential) string {
+	if err == nil {
+		return ""
+	}
+	return scrub(err, c).Error()
+}
+
+// telling is how many bytes of a credential in a row give it away.
+const telling = 12
+
+// repeats reports whether a text has a piece of a secret in it, in any spelling that programs have for it.
+func repeats(text, secret string) bool {
+	if len(secret) > canon.MaxToken { // which no plug-in was given
+		return false
+	}
+	n := min(telling, len(secret))
+	words := func(r rune) bool { return r == ' ' && !strings.Contains(secret, " ") }
+	long := slices.DeleteFunc(strings.FieldsFunc(text, words), func(w string) bool { return len(w) < n })
+	if n == 0 || len(long) == 0 { // most errors are plain words
+		return false
+	}
+	spellings := []string{secret, url.QueryEscape(secret), strconv.Quote(secret), hex.EncodeToString([]byte(secret))}
+	for offset := range 3 {
+		spellings = append(spellings, base64.RawURLEncoding.EncodeToString(append(make([]byte, offset), secret...)))
+	}
+	text = strings.Join(long, " ")
+	text = strings.NewReplacer("+", "-", "/", "_").Replace(text) + " " + text // both alphabets of base64
+	for i := range len(text) - n + 1 {
+		if strings.ContainsFunc(text[i:i+n], words) {
+			continue
+		}
+		for _, s := range spellings {
+			if strings.Contains(s, text[i:i+n]) {
+				return true
+			}
+		}
+	}
+	return false
+}
