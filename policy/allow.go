@@ -23,26 +23,34 @@ func (r *reader) allowRule(d *document, n *yaml.Node) rule {
 	} else {
 		r.fail(n, "scopes: is required")
 	}
-	if v := f["resources"]; v != nil {
-		rl.resources = r.ruleResources(d, v)
-	}
 	if v := f["lifetime"]; v != nil {
-		rl.limits.lifetime = r.duration(v, "lifetime")
+		rl.lifetime = r.duration(v, "lifetime")
 	}
 	if v := f["recheck"]; v != nil {
-		rl.limits.recheck = r.duration(v, "recheck")
-	}
-	if v := f["delegates"]; v != nil {
-		rl.delegates = r.texts(v, "delegates", delegateOf)
-		slices.Sort(rl.delegates)
-	}
-	if v := f["require"]; v != nil {
-		rl.obligations = r.obligations(v)
+		rl.recheck = r.duration(v, "recheck")
 	}
 	if v := f["refresh"]; v != nil {
 		rl.refresh = r.flag(v, "refresh")
 	}
+	if f["resources"] != nil || f["delegates"] != nil || f["require"] != nil {
+		rl.terms = r.terms(d, f)
+	}
 	return rl
+}
+
+func (r *reader) terms(d *document, f map[string]*yaml.Node) *terms {
+	t := &terms{}
+	if v := f["resources"]; v != nil {
+		t.resources = r.ruleResources(d, v)
+	}
+	if v := f["delegates"]; v != nil {
+		t.delegates = r.texts(v, "delegates", delegateOf)
+		slices.Sort(t.delegates)
+	}
+	if v := f["require"]; v != nil {
+		t.obligations = r.obligations(v)
+	}
+	return t
 }
 
 // ruleResources reads the resources that a rule is confined to: some of those that its leaf binds.

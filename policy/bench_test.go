@@ -43,19 +43,6 @@ func BenchmarkLoad1000(b *testing.B) {
 	}
 }
 
-// BenchmarkLoad100000 loads 100,000 documents over 50 expressions.
-func BenchmarkLoad100000(b *testing.B) {
-	if testing.Short() {
-		b.Skip("100,000 documents take minutes: run it without -short")
-	}
-	fsys := tree(manyFiles(100_000, 51))
-	b.ReportAllocs()
-	for b.Loop() {
-		_, err := Load(fsys)
-		require.NoError(b, err)
-	}
-}
-
 func BenchmarkEvaluate(b *testing.B) {
 	documented := load(b, good)
 	b.Run("allow", func(b *testing.B) { benchmarkEvaluate(b, documented, request(), tokenboundary.Allow) })

@@ -31,11 +31,11 @@ const (
 )
 
 // run evaluates the condition. The text says why it failed.
-func (p *program) run(s *slots) (outcome, string) {
+func (p *program) run(vars cel.Activation) (outcome, string) {
 	if p.always {
 		return holds, ""
 	}
-	out, _, err := p.plan.Eval(s)
+	out, _, err := p.plan.Eval(vars)
 	switch {
 	case err != nil:
 		return failed, bounded(err.Error())
@@ -70,7 +70,7 @@ func compile(env *cel.Env, text string) (*program, error) {
 	if estimate.Max > maxCost {
 		return nil, fmt.Errorf("the expression may cost %d in the worst case, more than %d", estimate.Max, maxCost)
 	}
-	opts := []cel.ProgramOption{cel.EvalOptions(cel.OptOptimize)}
+	opts := []cel.ProgramOption{cel.EvalOptions(cel.OptOptimize), direct}
 	if len(in.expect) > 0 {
 		opts = append(opts, in.strict())
 	}
@@ -170,7 +170,7 @@ func compileAll(docs []*document) ([]Problem, error) {
 	var problems []Problem
 	each(docs, func(d *document, r *rule) {
 		i := index[r.when]
-		r.prog, r.when = programs[i], ""
+		r.prog = programs[i]
 		if errs[i] != nil {
 			problems = append(problems, Problem{d.file, r.line, r.name, "when: " + errs[i].Error()})
 		}

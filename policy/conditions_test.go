@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"encoding/json"
 	"strings"
 	"testing"
 	"time"
@@ -216,7 +217,7 @@ func TestVariablesAreDocumented(t *testing.T) {
 // Every variable can be read from a full request, as the type that it is declared with.
 func TestEveryVariableHasAValueOfItsType(t *testing.T) {
 	f := request()
-	s := &slots{inputs: inputs{facts: &f, resource: crm, scopes: f.Scopes}}
+	s := &slots{inputs: inputs{facts: f, resource: crm, scopes: f.Scopes}}
 	for _, v := range variables {
 		got := v.box(&s.inputs)
 		require.Equal(t, v.typ.Kind(), kindOf(got), v.name)
@@ -274,4 +275,22 @@ func wide() any {
 		out[i] = row
 	}
 	return out
+}
+
+// Whole numbers in data are whole however they are held, at any depth: they divide as such.
+func TestNumbersInDataAreWholeWhereTheyCanBe(t *testing.T) {
+	f := request()
+	f.Env = map[string]any{
+		"n": 3.0, "half": 1.5, "none": nil, "list": []any{3.0, json.Number("3")},
+		"map": map[string]any{"n": json.Number("3"), "deep": []any{map[string]any{"n": 3.0}}},
+	}
+	for _, c := range []string{
+		`env.n / 2 == 1`, `env["n"] / 2 == 1`, `env.list[0] / 2 == 1`, `env.list[1] / 2 == 1`, `env.list.all(x, x / 2 == 1)`,
+		`env.map.n / 2 == 1`, `env.map.deep[0].n / 2 == 1`, `env.map.deep.exists(m, m.n / 2 == 1)`, `env.half * 2.0 == 3.0`,
+		`task.context.count / 2 == 1`, `3 in env.list`, `env.none == null`, `env.map.exists(k, k == "n")`, `size(env.map) == 2`,
+		`string(env.n) == "3"`, `"n" in env.map`,
+	} {
+		v := evaluate(t, when(t, c), f)
+		require.Equal(t, tokenboundary.Allow, v.Effect, "%s\n%s", c, whys(v))
+	}
 }

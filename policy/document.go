@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"go.yaml.in/yaml/v3"
 
@@ -35,21 +36,35 @@ type document struct {
 // binding is the set of triples that a leaf is for: the product of its lists.
 type binding struct{ clients, connections, resources []string }
 
-// rule is one allow or deny rule.
+// rule is one allow or deny rule. A set can have millions: what every decision reads of one is in one line of memory.
 type rule struct {
 	id   string // path#name, as verdicts name it
-	name string
-	line int
-	when string
 	prog *program
 
 	// Of an allow rule:
-	scopes      []string // sorted
+	lifetime time.Duration // MaxLifetime where the rule says nothing
+	recheck  time.Duration // zero: none
+	refresh  bool          // what it grants can be refreshed
+	*terms
+
+	*draft // until the set is assembled
+}
+
+// terms are what few rules have: the others share noTerms.
+type terms struct {
 	resources   []string // nil: all that the leaf binds
-	limits      limits
 	delegates   []string
-	refresh     bool // what it grants can be refreshed
 	obligations []obligation
+}
+
+var noTerms = &terms{}
+
+// draft is what is needed of a rule to check and compile it.
+type draft struct {
+	name   string
+	line   int
+	when   string
+	scopes []string // sorted; of an allow rule
 }
 
 // parseDocument reads a document. It returns nil with problems, or a document without any.
@@ -196,7 +211,7 @@ func (r *reader) ruleHead(d *document, n *yaml.Node, what string, allowed ...str
 	r.rule = nameHint(n)
 	defer func() { r.rule = "" }()
 	f := r.fields(n, what, allowed...)
-	rl := rule{line: n.Line, limits: noLimits}
+	rl := rule{lifetime: MaxLifetime, terms: noTerms, draft: &draft{line: n.Line}}
 	if f == nil {
 		return rl, nil
 	}

@@ -1,9 +1,11 @@
 package policy
 
 import (
+	"slices"
 	"sync"
 
 	"cel.dev/cel-go/cel"
+	"cel.dev/cel-go/common/decls"
 	"cel.dev/cel-go/common/env"
 	"cel.dev/cel-go/common/operators"
 	"cel.dev/cel-go/common/types"
@@ -41,13 +43,14 @@ var environment = sync.OnceValues(func() (*cel.Env, error) {
 	}
 	opts := []cel.EnvOption{
 		cel.CustomTypeProvider(provider{registry}),
+		cel.CustomTypeAdapter(plain{}),
 		cel.StdLib(cel.StdLibSubset(std)),
 		cel.ParserRecursionLimit(maxExprDepth),
 		cel.ParserExpressionSizeLimit(maxExpression),
 		cel.ParserErrorRecoveryLimit(4),
 		cel.ExpressionNodeLimit(maxExprNodes),
-		cel.Function(subsetFunction, cel.Overload("subset_list_list", []*cel.Type{stringList, stringList}, cel.BoolType,
-			cel.BinaryBinding(subset))),
+		cel.Function(subsetFunction, decls.DisableTypeGuards(true), // subset looks at its arguments itself
+			cel.Overload("subset_list_list", []*cel.Type{stringList, stringList}, cel.BoolType, cel.BinaryBinding(subset))),
 	}
 	for _, v := range variables {
 		opts = append(opts, cel.VariableWithDoc(v.name, v.typ, v.doc))
@@ -57,26 +60,42 @@ var environment = sync.OnceValues(func() (*cel.Env, error) {
 
 // subset reports whether a is not empty and each of its entries is in b.
 func subset(a, b ref.Val) ref.Val {
-	part, ok := a.(traits.Lister)
-	whole, ok2 := b.(traits.Lister)
+	part, ok := entries(a)
+	whole, ok2 := entries(b)
 	if !ok || !ok2 {
-		return types.NewErr("subset: not a list")
+		return decls.MaybeNoSuchOverload(subsetFunction, a, b)
 	}
-	held := make(map[types.String]bool, 8)
-	for it := whole.Iterator(); it.HasNext() == types.True; {
+	return types.Bool(len(part) > 0 && holdsAll(whole, part))
+}
+
+// entries returns the strings of a list; false where it is something else.
+func entries(v ref.Val) ([]string, bool) {
+	if l, ok := v.(*words); ok {
+		return l.list, true
+	}
+	l, ok := v.(traits.Lister)
+	if !ok {
+		return nil, false
+	}
+	var out []string
+	for it := l.Iterator(); it.HasNext() == types.True; {
 		s, ok := it.Next().(types.String)
 		if !ok {
-			return types.NewErr("subset: an entry is not a string")
+			return nil, false
 		}
-		held[s] = true
+		out = append(out, string(s))
 	}
-	some, all := false, true
-	for it := part.Iterator(); it.HasNext() == types.True; {
-		s, ok := it.Next().(types.String)
-		if !ok {
-			return types.NewErr("subset: an entry is not a string")
-		}
-		some, all = true, all && held[s]
+	return out, true
+}
+
+// holdsAll reports whether each entry of part is in whole.
+func holdsAll(whole, part []string) bool {
+	if len(whole) <= 16 { // looking through so few costs less than to hash them
+		return !slices.ContainsFunc(part, func(s string) bool { return !slices.Contains(whole, s) })
 	}
-	return types.Bool(some && all)
+	held := make(map[string]struct{}, len(whole))
+	for _, s := range whole {
+		held[s] = struct{}{}
+	}
+	return !slices.ContainsFunc(part, func(s string) bool { _, ok := held[s]; return !ok })
 }

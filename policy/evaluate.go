@@ -4,6 +4,8 @@ import (
 	"context"
 	"slices"
 
+	"cel.dev/cel-go/interpreter"
+
 	"github.com/tokenboundary/tokenboundary"
 	"github.com/tokenboundary/tokenboundary/internal/canon"
 	"github.com/tokenboundary/tokenboundary/lineage"
@@ -33,6 +35,11 @@ func (s *Set) Evaluate(ctx context.Context, facts tokenboundary.Facts) (tokenbou
 	}
 	e := &evaluation{ctx: ctx, leaf: l, slots: s.take(&facts, scopes), verdict: v}
 	defer s.give(e.slots)
+	var err error // there is none for an activation without functions
+	if e.frame, err = interpreter.NewExecutionFrame(e.slots); err != nil {
+		return tokenboundary.Verdict{}, err
+	}
+	defer e.frame.Close()
 	if err := e.decide(); err != nil {
 		return tokenboundary.Verdict{}, err
 	}
@@ -48,7 +55,7 @@ func denied(v tokenboundary.Verdict, code tokenboundary.Code, reasons ...lineage
 
 func (s *Set) take(f *tokenboundary.Facts, scopes []string) *slots {
 	sl := s.pool.Get().(*slots)
-	sl.inputs = inputs{facts: f, scopes: scopes}
+	sl.facts, sl.scopes = *f, scopes
 	return sl
 }
 
@@ -63,6 +70,7 @@ type evaluation struct {
 	ctx     context.Context
 	leaf    *leaf
 	slots   *slots
+	frame   *interpreter.ExecutionFrame // of all conditions of the request, over the slots
 	verdict tokenboundary.Verdict
 	results []result // of the allow rules, by resource and rule
 }
@@ -112,7 +120,7 @@ func (e *evaluation) denial(r *rule) (*lineage.Reason, error) {
 		if resource != "" {
 			e.slots.turn(resource)
 		}
-		switch out, why := r.prog.run(e.slots); out {
+		switch out, why := r.prog.run(e.frame); out {
 		case not:
 		case holds:
 			return &lineage.Reason{Resource: resource, Rule: r.id, Why: "denied"}, nil
@@ -128,23 +136,30 @@ func (e *evaluation) targets(r *rule) []string {
 	if r.prog.usesTarget {
 		return e.verdict.Resources
 	}
-	return []string{""}
+	return noTarget
 }
 
+var noTarget = []string{""}
+
 // outcome evaluates an allow rule for the resource, once in a request.
-func (e *evaluation) outcome(rule, resource int) (result, error) {
-	r := &e.leaf.allows[rule]
-	if r.prog.usesTarget {
-		e.slots.turn(e.verdict.Resources[resource])
-	} else {
+func (e *evaluation) outcome(rule, resource int) (outcome, error) {
+	p, res := e.leaf.allows[rule].prog, e.result(rule, resource)
+	if res.outcome == unknown {
+		if err := e.ctx.Err(); err != nil {
+			return unknown, err
+		}
+		if p.usesTarget {
+			e.slots.turn(e.verdict.Resources[resource])
+		}
+		res.outcome, res.why = p.run(e.frame)
+	}
+	return res.outcome, nil
+}
+
+// result is where the outcome of an allow rule is kept: one for all resources where the rule does not read which it is.
+func (e *evaluation) result(rule, resource int) *result {
+	if !e.leaf.allows[rule].prog.usesTarget {
 		resource = 0
 	}
-	memo := &e.results[resource*len(e.leaf.allows)+rule]
-	if memo.outcome == unknown {
-		if err := e.ctx.Err(); err != nil {
-			return result{}, err
-		}
-		memo.outcome, memo.why = r.prog.run(e.slots)
-	}
-	return *memo, nil
+	return &e.results[resource*len(e.leaf.allows)+rule]
 }

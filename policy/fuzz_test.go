@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"cel.dev/cel-go/cel"
 	"github.com/stretchr/testify/require"
 )
 
@@ -39,7 +40,7 @@ func FuzzParseDocument(f *testing.F) {
 		})
 		for _, r := range d.allow {
 			require.NotEmpty(t, r.scopes)
-			require.True(t, r.limits.recheck == 0 || r.limits.recheck >= time.Second)
+			require.True(t, r.recheck == 0 || r.recheck >= time.Second)
 		}
 	})
 }
@@ -48,7 +49,10 @@ func FuzzCondition(f *testing.F) {
 	for _, c := range []string{
 		`true`, `client.id == "x" && task.purpose in ["a"]`, `env.x != true`, `chain.exists(a, a.id == actor.id)`,
 		`request.details.all(d, d.type == "x")`, `client.id.matches("^a+$")`, `((((`, `1/0 > 0 || true`, `[env.a][0] != "x"`,
-		`session.attributes.managed == true && !has(subject.attributes.x)`,
+		`session.attributes.managed == true && !has(subject.attributes.x)`, `env["tenant_" + "frozen"] == false`,
+		`env[risk.level] == true`, `(task.present ? env : session.attributes).limit / 2 == 2`, `has(task.context.count)`,
+		`chain.all(a, a.id == client.id || a.id in client.groups)`, `subset(request.scopes, ["cases:read", client.id])`,
+		`request.details[0].amount / 5 == 2`, `client.groups[0] + chain[1].id != actor.id`, `env.regions.exists(r, r == risk.level)`,
 	} {
 		f.Add(c)
 	}
@@ -60,11 +64,29 @@ func FuzzCondition(f *testing.F) {
 		if p == nil {
 			return
 		}
-		facts := request()
-		sl := newSlots()
-		sl.inputs = inputs{facts: &facts, resource: crm, scopes: facts.Scopes}
-		out, why := p.run(sl)
+		out, why := p.run(requestSlots())
 		require.NotEqual(t, unknown, out)
 		require.Equal(t, out == failed, why != "")
+		plain, _ := (&program{plan: indirect(t, env, text)}).run(requestSlots())
+		require.Equal(t, plain, out, "reading variables by place changes nothing")
 	})
+}
+
+func requestSlots() *slots {
+	sl := newSlots()
+	sl.inputs = inputs{facts: request(), resource: crm}
+	sl.scopes = sl.facts.Scopes
+	return sl
+}
+
+// indirect plans a condition as the evaluator does by itself: it reads variables by their names.
+func indirect(t *testing.T, env *cel.Env, text string) cel.Program {
+	t.Helper()
+	checked, err := check(env, text)
+	require.NoError(t, err)
+	in, err := inspect(checked.NativeRep())
+	require.NoError(t, err)
+	plan, err := env.Program(checked, in.strict())
+	require.NoError(t, err)
+	return plan
 }

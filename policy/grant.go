@@ -12,28 +12,25 @@ import (
 
 // grant decides each candidate scope at each resource.
 func (e *evaluation) grant() error {
-	v, facts := &e.verdict, e.slots.facts
+	v, ceiling := &e.verdict, e.slots.facts.Ceiling
 	scopes := slices.Clone(e.slots.scopes)
 	slices.Sort(scopes)
 	scopes = slices.Compact(scopes)
 	e.results = make([]result, len(v.Resources)*len(e.leaf.allows))
+	v.Reasons = make([]lineage.Reason, 0, len(v.Resources)*len(scopes))
 	for i, resource := range v.Resources {
-		var held, granted []string
-		if facts.Ceiling != nil {
-			held = facts.Ceiling.Scopes(resource)
-		}
+		granted := make([]string, 0, len(scopes))
 		for _, scope := range scopes {
-			if facts.Ceiling != nil && !slices.Contains(held, scope) {
-				v.Reasons = append(v.Reasons, lineage.Reason{Resource: resource, Scope: scope, Why: notHeld})
-				continue
-			}
-			ok, err := e.grantScope(i, scope)
-			if err != nil {
+			why := lineage.Reason{Resource: resource, Scope: scope}
+			if ceiling != nil && !holdsScope(ceiling, resource, scope) {
+				why.Why = notHeld
+			} else if err := e.grantScope(i, &why); err != nil {
 				return err
 			}
-			if ok {
+			if why.Granted {
 				granted = append(granted, scope)
 			}
+			v.Reasons = append(v.Reasons, why)
 		}
 		if len(granted) > 0 {
 			v.Access = append(v.Access, lineage.Access{Resource: resource, Scopes: granted})
@@ -47,55 +44,61 @@ func (e *evaluation) grant() error {
 	return nil
 }
 
+// holdsScope reports whether the authority has the scope at the resource.
+func holdsScope(a *lineage.Authority, resource, scope string) bool {
+	return slices.ContainsFunc(a.Access, func(x lineage.Access) bool {
+		return x.Resource == resource && slices.Contains(x.Scopes, scope)
+	})
+}
+
 // grantScope asks the rules that name the scope. A rule without obligations goes before one with; of those with, the
 // first of the file counts and no other: what the others say is not in force.
-func (e *evaluation) grantScope(resource int, scope string) (bool, error) {
-	var free []*rule
+func (e *evaluation) grantScope(resource int, why *lineage.Reason) error {
 	var bound *rule
-	var dropped []string
-	target := e.verdict.Resources[resource]
-	for _, i := range e.leaf.rulesFor(scope) {
+	for _, i := range e.leaf.rulesFor(why.Scope) {
 		r := &e.leaf.allows[i]
-		if r.resources != nil && !slices.Contains(r.resources, target) {
+		if !r.isFor(why.Resource) {
 			continue
 		}
-		res, err := e.outcome(i, resource)
+		out, err := e.outcome(i, resource)
 		switch {
 		case err != nil:
-			return false, err
-		case res.outcome != holds:
-			dropped = append(dropped, failure(r, res))
+			return err
+		case out != holds:
 		case len(r.obligations) == 0:
-			free = append(free, r)
+			e.accept(r, why)
 		case bound == nil:
 			bound = r
 		}
 	}
-	if len(free) == 0 && bound != nil {
-		free = append(free, bound)
-		e.oblige(bound, scope)
+	if !why.Granted && bound != nil {
+		e.accept(bound, why)
+		e.oblige(bound, why.Scope)
 	}
-	if len(free) == 0 {
-		why := lineage.Reason{Resource: target, Scope: scope, Why: summary(dropped)}
-		e.verdict.Reasons = append(e.verdict.Reasons, why)
-		return false, nil
+	if !why.Granted {
+		why.Why = e.refusal(resource, why)
 	}
-	e.accept(free, target, scope)
-	return true, nil
+	return nil
 }
 
-// accept records that the rules grant the scope.
-func (e *evaluation) accept(rules []*rule, resource, scope string) {
-	why := lineage.Reason{Resource: resource, Scope: scope, Granted: true, Rule: rules[0].id}
-	for _, r := range rules {
-		e.verdict.Lifetime = min(e.verdict.Lifetime, r.limits.lifetime)
-		e.verdict.Recheck = sooner(e.verdict.Recheck, r.limits.recheck)
-		why.Refresh = why.Refresh || r.refresh
-		why.Delegates = append(why.Delegates, r.delegates...)
+// isFor reports whether an allow rule is for the resource.
+func (r *rule) isFor(resource string) bool {
+	return r.resources == nil || slices.Contains(r.resources, resource)
+}
+
+// accept records that the rule grants the scope.
+func (e *evaluation) accept(r *rule, why *lineage.Reason) {
+	if !why.Granted {
+		why.Granted, why.Rule = true, r.id
 	}
-	slices.Sort(why.Delegates)
-	why.Delegates = slices.Compact(why.Delegates)
-	e.verdict.Reasons = append(e.verdict.Reasons, why)
+	e.verdict.Lifetime = min(e.verdict.Lifetime, r.lifetime)
+	e.verdict.Recheck = sooner(e.verdict.Recheck, r.recheck)
+	why.Refresh = why.Refresh || r.refresh
+	if len(r.delegates) > 0 {
+		why.Delegates = append(why.Delegates, r.delegates...)
+		slices.Sort(why.Delegates)
+		why.Delegates = slices.Compact(why.Delegates)
+	}
 }
 
 // oblige adds the rule's obligations for the scope. Equal obligations are one.
@@ -117,21 +120,36 @@ func (e *evaluation) oblige(r *rule, scope string) {
 	}
 }
 
-func failure(r *rule, res result) string {
-	if res.outcome == failed {
-		return fmt.Sprintf("rule %s: failed: %s", r.name, res.why)
-	}
-	return fmt.Sprintf("rule %s: condition false", r.name)
-}
-
-// summary says why no rule granted a scope, in a few words.
-func summary(dropped []string) string {
+// refusal says in a few words why no rule grants the scope.
+func (e *evaluation) refusal(resource int, why *lineage.Reason) string {
 	const most = 3
-	switch n := len(dropped); {
+	var b strings.Builder
+	n := 0
+	for _, i := range e.leaf.rulesFor(why.Scope) {
+		r := &e.leaf.allows[i]
+		if !r.isFor(why.Resource) {
+			continue
+		}
+		if n++; n > most {
+			continue
+		}
+		if n > 1 {
+			b.WriteString("; ")
+		}
+		b.WriteString("rule ")
+		b.WriteString(r.id[strings.IndexByte(r.id, '#')+1:])
+		if res := e.result(i, resource); res.outcome == failed {
+			b.WriteString(": failed: ")
+			b.WriteString(res.why)
+		} else {
+			b.WriteString(": condition false")
+		}
+	}
+	switch {
 	case n == 0:
 		return "no rule grants it"
 	case n > most:
-		return fmt.Sprintf("%s; and %d more", strings.Join(dropped[:most], "; "), n-most)
+		fmt.Fprintf(&b, "; and %d more", n-most)
 	}
-	return strings.Join(dropped, "; ")
+	return b.String()
 }

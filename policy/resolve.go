@@ -25,10 +25,10 @@ func (s *Set) resolve(f *tokenboundary.Facts) (l *leaf, resources []string, why 
 		return nil, nil, "too many resources"
 	}
 	for _, r := range resources {
-		if c, err := canon.Resource(r); err != nil || c != r {
+		found := s.find(client, connection, r)
+		if (found == nil || found.anyResource) && !canonical(r) { // what a leaf names is in canonical form
 			return nil, resources, "a resource is not in canonical form"
 		}
-		found := s.find(client, connection, r)
 		switch {
 		case found == nil:
 			return nil, resources, noPath
@@ -56,6 +56,11 @@ func (s *Set) find(client, connection, resource string) *leaf {
 		}
 	}
 	return nil
+}
+
+func canonical(resource string) bool {
+	c, err := canon.Resource(resource)
+	return err == nil && c == resource
 }
 
 // only returns the one resource that is bound by name for the client and connection.

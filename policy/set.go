@@ -51,6 +51,8 @@ type leaf struct {
 	defaults []string
 	limits   limits
 	controls []string
+
+	anyResource bool // it binds every resource instead of naming some
 }
 
 // scopeRules are the allow rules that name one scope, in the order of the file.
@@ -74,11 +76,14 @@ func assemble(docs []*document) (*Set, []Problem) {
 		}
 	}
 	var problems []Problem
+	shared := interner{}
 	for _, d := range docs {
 		if !d.guard {
+			shared.document(d)
 			problems = append(problems, s.add(d, guards.at(parent(d.file)))...)
 		}
 	}
+	each(docs, func(_ *document, r *rule) { r.draft = nil })
 	return s, problems
 }
 
@@ -113,6 +118,7 @@ func (s *Set) add(d *document, g *guard) []Problem {
 	l := &leaf{
 		path: d.path, file: d.file, guard: g, denies: d.deny, allows: d.allow, byScope: index(d.allow),
 		defaults: d.defaults, limits: g.limits.meet(d.limits), controls: union(g.controls, d.controls),
+		anyResource: slices.Contains(d.bind.resources, wildcard),
 	}
 	for _, c := range d.bind.clients {
 		for _, n := range d.bind.connections {
@@ -138,7 +144,32 @@ func (s *Set) note(p pair, resource string) {
 	s.bound[p] = target{resource, ok && (t.several || t.resource != resource)}
 }
 
-// index lists the allow rules by the scopes they name.
+// interner keeps one copy of a text that many documents have: a decision among very many bindings then waits less for
+// memory.
+type interner map[string]string
+
+func (in interner) document(d *document) {
+	for _, list := range [][]string{d.bind.clients, d.bind.connections, d.bind.resources, d.defaults, d.controls} {
+		in.all(list)
+	}
+	for i := range d.allow {
+		in.all(d.allow[i].scopes)
+		in.all(d.allow[i].delegates)
+		in.all(d.allow[i].resources)
+	}
+}
+
+func (in interner) all(list []string) {
+	for i, s := range list {
+		if known, ok := in[s]; ok {
+			list[i] = known
+		} else {
+			in[s] = s
+		}
+	}
+}
+
+// index lists the allow rules by the scopes they name. Scopes that the same rules name share one list.
 func index(allows []rule) []scopeRules {
 	var out []scopeRules
 	for i, r := range allows {
@@ -148,6 +179,11 @@ func index(allows []rule) []scopeRules {
 				out = slices.Insert(out, at, scopeRules{scope: scope})
 			}
 			out[at].rules = append(out[at].rules, i)
+		}
+	}
+	for i := 1; i < len(out); i++ {
+		if slices.Equal(out[i].rules, out[i-1].rules) {
+			out[i].rules = out[i-1].rules
 		}
 	}
 	return out

@@ -11,6 +11,7 @@ import (
 
 	"cel.dev/cel-go/common/types"
 	"cel.dev/cel-go/common/types/ref"
+	"cel.dev/cel-go/common/types/traits"
 
 	"github.com/tokenboundary/tokenboundary/internal/canon"
 	"github.com/tokenboundary/tokenboundary/lineage"
@@ -37,7 +38,17 @@ func texts(list []string, most int) ref.Val {
 			return types.NewErr("a value is too long to evaluate")
 		}
 	}
-	return types.NewStringList(types.DefaultTypeAdapter, list)
+	return newWords(list)
+}
+
+// words is a list of strings that subset can look into without boxing each.
+type words struct {
+	traits.Lister
+	list []string
+}
+
+func newWords(list []string) *words {
+	return &words{types.NewStringList(types.DefaultTypeAdapter, list), list}
 }
 
 func moment(t time.Time, what string) ref.Val {
@@ -129,74 +140,84 @@ func (p provider) NewValue(string, map[string]ref.Val) ref.Val {
 	return types.NewErr("objects cannot be constructed")
 }
 
-// dynamic boxes a plain JSON value within the sizes that the cost estimate assumes.
+// dynamic boxes a plain JSON value within the sizes that the cost estimate assumes. What is in it is boxed when it is
+// read.
 func dynamic(v any) ref.Val {
 	left := maxDynNodes
-	out, err := boxed(v, &left, 0)
-	if err != nil {
+	if err := checkPlain(v, &left, 0); err != nil {
 		return types.WrapErr(err)
 	}
-	return out
+	return plain{}.NativeToValue(v)
 }
 
-var errDynamic = errors.New("a value is too large to evaluate")
+var (
+	errDynamic = errors.New("a value is too large to evaluate")
+	errNoData  = errors.New("a value is not plain data")
+)
 
-func boxed(v any, left *int, depth int) (ref.Val, error) {
+// checkPlain refuses what is not plain data, or too much of it.
+func checkPlain(v any, left *int, depth int) error {
 	*left--
 	if *left < 0 || depth > canon.MaxNesting {
-		return nil, errDynamic
+		return errDynamic
 	}
 	switch v := v.(type) {
 	case map[string]any:
-		return boxedMap(v, left, depth)
+		if len(v) > maxDynItems {
+			return errDynamic
+		}
+		for k, e := range v {
+			if err := checkPlain(e, left, depth+1); err != nil || len(k) > canon.MaxName {
+				return errDynamic
+			}
+		}
 	case []any:
-		return boxedList(v, left, depth)
+		if len(v) > maxDynItems {
+			return errDynamic
+		}
+		for _, e := range v {
+			if err := checkPlain(e, left, depth+1); err != nil {
+				return err
+			}
+		}
 	case string:
 		if len(v) > maxDynText {
-			return nil, errDynamic
+			return errDynamic
 		}
-		return types.String(v), nil
 	case json.Number:
-		return boxedNumber(v)
+		_, err := boxedNumber(v)
+		return err
+	case nil, float64, bool, int, int32, int64, uint32, time.Time, time.Duration:
+	default:
+		return errNoData
+	}
+	return nil
+}
+
+// plain boxes what checkPlain has let pass: whole numbers as int, however they are held.
+type plain struct{}
+
+// NativeToValue implements types.Adapter.
+func (plain) NativeToValue(v any) ref.Val {
+	switch v := v.(type) {
+	case ref.Val:
+		return v
+	case map[string]any:
+		return types.NewStringInterfaceMap(plain{}, v)
+	case []any:
+		return types.NewDynamicList(plain{}, v)
+	case json.Number:
+		n, err := boxedNumber(v)
+		if err != nil {
+			return types.WrapErr(err)
+		}
+		return n
 	case float64:
 		if i := int64(v); float64(i) == v && math.Abs(v) < 1<<53 {
-			return types.Int(i), nil
+			return types.Int(i)
 		}
-		return types.Double(v), nil
-	case nil, bool, int, int32, int64, uint32, time.Time, time.Duration:
-		return types.DefaultTypeAdapter.NativeToValue(v), nil
 	}
-	return nil, errors.New("a value is not plain data")
-}
-
-func boxedMap(v map[string]any, left *int, depth int) (ref.Val, error) {
-	if len(v) > maxDynItems {
-		return nil, errDynamic
-	}
-	out := make(map[ref.Val]ref.Val, len(v))
-	for k, e := range v {
-		b, err := boxed(e, left, depth+1)
-		if err != nil || len(k) > canon.MaxName {
-			return nil, errDynamic
-		}
-		out[types.String(k)] = b
-	}
-	return types.NewRefValMap(types.DefaultTypeAdapter, out), nil
-}
-
-func boxedList(v []any, left *int, depth int) (ref.Val, error) {
-	if len(v) > maxDynItems {
-		return nil, errDynamic
-	}
-	out := make([]ref.Val, len(v))
-	for i, e := range v {
-		b, err := boxed(e, left, depth+1)
-		if err != nil {
-			return nil, err
-		}
-		out[i] = b
-	}
-	return types.NewRefValList(types.DefaultTypeAdapter, out), nil
+	return types.DefaultTypeAdapter.NativeToValue(v)
 }
 
 func boxedNumber(n json.Number) (ref.Val, error) {

@@ -11,7 +11,7 @@ import (
 
 // inputs are what the variables of one evaluation are read from.
 type inputs struct {
-	facts    *tokenboundary.Facts
+	facts    tokenboundary.Facts
 	resource string   // the one being decided
 	scopes   []string // requested, or the leaf's default
 }
@@ -34,7 +34,7 @@ var (
 
 // name and list are the variables of the two commonest shapes.
 func name(n, doc string, get func(*tokenboundary.Facts) string) variable {
-	return variable{n, cel.StringType, doc, canon.MaxName, 0, func(in *inputs) ref.Val { return text(get(in.facts)) }}
+	return variable{n, cel.StringType, doc, canon.MaxName, 0, func(in *inputs) ref.Val { return text(get(&in.facts)) }}
 }
 
 func list(n, doc string, most, elem int, get func(*inputs) []string) variable {
@@ -43,7 +43,7 @@ func list(n, doc string, most, elem int, get func(*inputs) []string) variable {
 
 // data is a map of values of any type; a nil one is empty.
 func data(n, doc string, get func(*tokenboundary.Facts) map[string]any) variable {
-	return variable{n, dynMap, doc, maxDynItems, 0, func(in *inputs) ref.Val { return dynamic(get(in.facts)) }}
+	return variable{n, dynMap, doc, maxDynItems, 0, func(in *inputs) ref.Val { return dynamic(get(&in.facts)) }}
 }
 
 func instant(n, doc string, box func(*inputs) ref.Val) variable {
@@ -51,7 +51,7 @@ func instant(n, doc string, box func(*inputs) ref.Val) variable {
 }
 
 func presence(n, doc string, get func(*tokenboundary.Facts) bool) variable {
-	return variable{n, cel.BoolType, doc, 1, 0, func(in *inputs) ref.Val { return types.Bool(get(in.facts)) }}
+	return variable{n, cel.BoolType, doc, 1, 0, func(in *inputs) ref.Val { return types.Bool(get(&in.facts)) }}
 }
 
 // facts is short for the root package's type in the table below.
@@ -176,12 +176,15 @@ func (s *slots) ResolveName(name string) (any, bool) {
 	if !ok {
 		return nil, false
 	}
-	v := s.values[i]
-	if v == nil {
-		v = variables[i].box(&s.inputs)
-		s.values[i] = v
+	return s.value(i), true
+}
+
+// value returns the value of a variable by its place in the table.
+func (s *slots) value(i int) ref.Val {
+	if s.values[i] == nil {
+		s.values[i] = variables[i].box(&s.inputs)
 	}
-	return v, true
+	return s.values[i]
 }
 
 // Parent implements cel.Activation: there is nothing above.

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"reflect"
 	"runtime"
 	"strings"
 	"sync"
@@ -238,23 +239,34 @@ func TestSymbolicLinksInADirectoryAreRefused(t *testing.T) {
 	require.ErrorContains(t, w.Reload(t.Context()), "link.yaml: symbolic links are not followed")
 }
 
-// Evaluations run while sets are swapped; each verdict is wholly of one set.
+// Evaluations run while sets are swapped that both allow, in every respect otherwise; each verdict is wholly of one set.
 func TestEvaluationsRaceWithReloads(t *testing.T) {
-	w := watch(t, permits)
-	good := w.Version()
+	texts := []string{permits, leafOf(`allow:
+- {rule: other, when: 'task.purpose == "triage"', scopes: [cases:read], lifetime: 5m, recheck: 1m, delegates: [crm-tool], refresh: true}
+limits: {depth: 3, derivations: 5}
+controls: [c:1]
+`)}
+	w := watch(t, texts[0])
+	want := map[string]tokenboundary.Verdict{}
+	for _, text := range texts {
+		s := load(t, map[string]string{"crm.yaml": text})
+		want[s.Version()] = evaluate(t, s, request())
+		require.Equal(t, tokenboundary.Allow, want[s.Version()].Effect)
+	}
+	require.Len(t, want, 2)
 	var wg sync.WaitGroup
 	for range 4 {
 		wg.Go(func() {
 			for range 200 {
 				v, err := w.Evaluate(context.Background(), request())
-				if err != nil || (v.Effect == tokenboundary.Allow) != (v.Version == good) {
+				if err != nil || !reflect.DeepEqual(want[v.Version], v) {
 					t.Errorf("mixed verdict: %v %v", v, err)
 				}
 			}
 		})
 	}
 	for i := range 20 {
-		w.write(t, "crm.yaml", []string{forbids, permits}[i%2])
+		w.write(t, "crm.yaml", texts[(i+1)%2])
 		require.NoError(t, w.Reload(t.Context()))
 		<-w.changes
 	}
