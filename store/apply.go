@@ -1,7 +1,6 @@
 package store
 
 import (
-	"errors"
 	"fmt"
 	"time"
 
@@ -42,8 +41,8 @@ func Apply(v View, tx Tx) error {
 	if len(tx.Records) > 0 && tx.Time.Before(now.Add(-tx.Leeway)) {
 		return ErrBehind
 	}
-	heads := map[string]Head{}
-	if err := judge(v, tx, heads); err != nil {
+	heads, err := judge(v, tx)
+	if err != nil {
 		return err
 	}
 	if tx.Time.After(now) {
@@ -69,39 +68,51 @@ func allKnown(v View, records []lineage.Record) (bool, error) {
 	return known > 0 && known == len(records), nil
 }
 
-// judge checks every condition of tx and leaves in heads what its swaps and adds make of them.
-func judge(v View, tx Tx, heads map[string]Head) error {
+// judge checks every condition of tx and returns what its swaps and adds make of their heads.
+func judge(v View, tx Tx) (heads changed, err error) {
 	if err := holds(v, tx); err != nil {
-		return err
-	}
-	head := func(key string) (Head, error) {
-		if h, ok := heads[key]; ok {
-			return h, nil
-		}
-		return v.Head(key)
+		return nil, err
 	}
 	for _, s := range tx.Swaps {
-		h, err := head(s.Key)
+		h, err := heads.of(v, s.Key)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		if h.Version != s.Version {
-			return &Conflict{Key: s.Key}
+			return nil, &Conflict{Key: s.Key}
 		}
-		heads[s.Key] = Head{s.Key, s.Version + 1, s.State, s.Value, h.Count, s.Expires}
+		*h = Head{s.Key, s.Version + 1, s.State, s.Value, h.Count, s.Expires}
 	}
 	for _, a := range tx.Adds {
-		h, err := head(a.Key)
+		h, err := heads.of(v, a.Key)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		if a.N > a.Max || h.Count > a.Max-a.N {
-			return &Conflict{Key: a.Key, Full: true}
+			return nil, &Conflict{Key: a.Key, Full: true}
 		}
 		h.Count += a.N
-		heads[a.Key] = h
 	}
-	return nil
+	return heads, nil
+}
+
+// changed are the few heads that a Tx writes, each once.
+type changed []Head
+
+// of returns the head as the Tx has made it so far, to be changed in place.
+func (c *changed) of(v View, key string) (*Head, error) {
+	for i := range *c {
+		if (*c)[i].Key == key {
+			return &(*c)[i], nil
+		}
+	}
+	h, err := v.Head(key)
+	if err != nil {
+		return nil, err
+	}
+	h.Key = key
+	*c = append(*c, h)
+	return &(*c)[len(*c)-1], nil
 }
 
 // holds checks the conditions on what tx does not write.
@@ -129,28 +140,41 @@ func holds(v View, tx Tx) error {
 	return nil
 }
 
-func write(v View, tx Tx, heads map[string]Head, now time.Time, seq uint64) error {
-	var errs []error
+func write(v View, tx Tx, heads changed, now time.Time, seq uint64) error {
 	for _, r := range tx.Records {
-		errs = append(errs, v.PutRecord(r))
-	}
-	for _, h := range heads {
-		errs = append(errs, v.PutHead(h))
-	}
-	for _, r := range tx.Revocations {
-		m, err := v.Mark(r.Selector)
-		if err != nil {
+		if err := v.PutRecord(r); err != nil {
 			return err
 		}
+	}
+	for _, h := range heads {
+		if err := v.PutHead(h); err != nil {
+			return err
+		}
+	}
+	for _, r := range tx.Revocations {
 		seq++
 		r.Before = roundUp(later(now, r.At).Add(tx.Leeway))
 		r.Seq, r.At = seq, lineage.Time(r.At)
-		errs = append(errs, v.PutRevocation(r))
-		if next := m.Apply(r); next != m {
-			errs = append(errs, v.PutMark(next))
+		if err := revoke(v, r); err != nil {
+			return err
 		}
 	}
-	return errors.Join(append(errs, v.SetClock(now, seq))...)
+	return v.SetClock(now, seq)
+}
+
+// revoke writes an entry of the feed and what it makes of its selector's mark.
+func revoke(v View, r lineage.Revocation) error {
+	if err := v.PutRevocation(r); err != nil {
+		return err
+	}
+	m, err := v.Mark(r.Selector)
+	if err != nil {
+		return err
+	}
+	if next := m.Apply(r); next != m {
+		return v.PutMark(next)
+	}
+	return nil
 }
 
 func later(a, b time.Time) time.Time {

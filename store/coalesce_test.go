@@ -116,11 +116,6 @@ func TestCoalesceKeepsTheResultsOfACallTogether(t *testing.T) {
 
 func TestCoalesceBackgroundIsLast(t *testing.T) {
 	bubble(t, func(t *testing.T, g *gated, s store.Store) {
-		background := func(key string) store.Tx {
-			tx := swap(key, 0)
-			tx.Background = true
-			return tx
-		}
 		results := []chan []error{
 			call(t.Context(), s, swap("running", 0)), call(t.Context(), s, background("b1")), call(t.Context(), s, swap("n1", 0)),
 			call(t.Context(), s, background("b2")), call(t.Context(), s, swap("n2", 0)),

@@ -41,9 +41,13 @@ type Store struct {
 	// a sequence number that was handed out must never come to mean another entry.
 	syncing sync.RWMutex
 	stopped atomic.Pointer[error]
+	seen    memo
 }
 
-var _ store.Store = (*Store)(nil)
+var _ store.Lingerer = (*Store)(nil)
+
+// linger is worth a few of the syncs that it saves.
+const linger = time.Millisecond
 
 var errClosed = errors.New("bolt: the store is closed")
 
@@ -122,6 +126,9 @@ func (s *Store) Close() error {
 	return s.db.Close()
 }
 
+// Linger implements store.Lingerer.
+func (s *Store) Linger() time.Duration { return linger }
+
 // Commit implements store.Store.
 func (s *Store) Commit(ctx context.Context, txs []store.Tx) []error {
 	errs := make([]error, len(txs))
@@ -147,7 +154,7 @@ func (s *Store) commit(ctx context.Context, txs []store.Tx, errs []error) error 
 	err := s.guard(func() error {
 		return s.db.Update(func(tx *bbolt.Tx) error {
 			unclear = true
-			dirty, err := apply(tx, txs, errs)
+			dirty, err := s.apply(tx, txs, errs)
 			if err == nil && !dirty {
 				err = errNothing
 			}
@@ -166,17 +173,22 @@ func (s *Store) commit(ctx context.Context, txs []store.Tx, errs []error) error 
 }
 
 // apply judges and writes txs. An error, as opposed to one in errs, is the file's, and nothing may be kept.
-func apply(tx *bbolt.Tx, txs []store.Tx, errs []error) (dirty bool, err error) {
+func (s *Store) apply(tx *bbolt.Tx, txs []store.Tx, errs []error) (dirty bool, err error) {
 	views := map[string]*view{}
 	for i, t := range txs {
 		v := views[t.Issuer]
 		if v == nil {
-			v = newView(tx, t.Issuer)
+			v = newView(s.space(tx, t.Issuer), tx, t.Issuer)
 			views[t.Issuer] = v
 		}
 		errs[i] = store.Apply(v, t)
 		if v.err != nil {
 			return false, v.err
+		}
+	}
+	for _, v := range views {
+		if err := v.flush(); err != nil {
+			return false, err
 		}
 		dirty = dirty || v.dirty
 	}
@@ -189,7 +201,7 @@ func (s *Store) view(ctx context.Context, issuer string, f func(space) error) er
 		return err
 	}
 	return s.guard(func() error {
-		return s.db.View(func(tx *bbolt.Tx) error { return f(openSpace(tx, issuer)) })
+		return s.db.View(func(tx *bbolt.Tx) error { return f(s.space(tx, issuer)) })
 	})
 }
 

@@ -110,24 +110,32 @@ func (d *decoder) end() error {
 }
 
 func encodeRecord(r lineage.Record) []byte {
+	out := make([]byte, 1, 1+4+len(r.Raw())+4+len(r.RawBody()))
 	if r.RawBody() == nil {
-		return appendBytes([]byte{0}, r.Raw())
+		return appendBytes(out, r.Raw())
 	}
-	return appendBytes(appendBytes([]byte{1}, r.Raw()), r.RawBody())
+	out[0] = 1
+	return appendBytes(appendBytes(out, r.Raw()), r.RawBody())
+}
+
+// splitRecord returns a record's bytes, not copied. An erased one has no body.
+func splitRecord(value []byte) (raw, body []byte, err error) {
+	d := decoder{rest: value}
+	hasBody := d.flag(2) == 1
+	raw = d.take(uint64(d.small()))
+	if hasBody {
+		body = d.take(uint64(d.small()))
+	}
+	return raw, body, d.end()
 }
 
 // decodeRecord reads a record and verifies it: its bytes are what its address and its digest commit to.
 func decodeRecord(value []byte) (lineage.Record, error) {
-	d := decoder{rest: value}
-	hasBody := d.flag(2) == 1
-	raw, body := d.bytes(), []byte(nil)
-	if hasBody {
-		body = d.bytes()
-	}
-	if err := d.end(); err != nil {
+	raw, body, err := splitRecord(value)
+	if err != nil {
 		return lineage.Record{}, err
 	}
-	r, err := lineage.Decode(raw, body)
+	r, err := lineage.Decode(bytes.Clone(raw), bytes.Clone(body))
 	if err != nil {
 		return lineage.Record{}, fmt.Errorf("%w: %w", errDamaged, err)
 	}

@@ -19,8 +19,10 @@ const (
 	metaBucket    = "tokenboundary"
 	issuersBucket = "issuers"
 
-	recordsBucket  = "records"  // id → record
-	selectorBucket = "selector" // hash of selector, issue time, id → nothing
+	recordsBucket  = "records"  // issue time, id → record: new ones lie together, at the end
+	idsBucket      = "ids"      // id → issue time
+	indexBucket    = "index"    // issue time, id → block
+	postingsBucket = "postings" // hash of selector, key of a block → nothing
 	marksBucket    = "marks"    // hash of selector → mark
 	headsBucket    = "heads"    // hash of key → head
 	expiryBucket   = "expiry"   // time, hash of key → nothing
@@ -69,28 +71,41 @@ func writeFormat(tx *bbolt.Tx) error {
 
 func issuerName(issuer string) []byte { return []byte("i" + issuer) }
 
-func hashKey(name string) []byte {
-	h := sha256.Sum256([]byte(name))
-	return h[:]
+// digest is the key of a name. Where it stands inside a value, the first digestSize bytes of it do.
+type digest [sha256.Size]byte
+
+func hashKey(name string) digest {
+	var room [256]byte
+	return sha256.Sum256(append(room[:0], name...))
 }
 
 // hashSelector hashes kind and value so that no other pair has the same bytes.
-func hashSelector(sel lineage.Selector) []byte {
-	h := sha256.Sum256(append(appendBytes(nil, sel.Kind), sel.Value...))
-	return h[:]
+func hashSelector(sel lineage.Selector) digest {
+	var room [256]byte
+	return sha256.Sum256(append(appendBytes(room[:0], sel.Kind), sel.Value...))
 }
 
-// indexKey is where a record lies among those that carry the selector of the hash: by issue time and then id.
-func indexKey(selector []byte, r lineage.Record) []byte {
+// hashText is the hashKey of the selector's text form.
+func hashText(sel lineage.Selector) digest {
+	var room [256]byte
+	return sha256.Sum256(append(append(append(room[:0], sel.Kind...), ':'), sel.Value...))
+}
+
+// placeOf is where a record lies: by issue time and then id.
+func placeOf(r lineage.Record) (out [placeSize]byte) {
 	id := r.ID()
-	return append(momentKey(selector, r.IssuedAt), id[:]...)
+	copy(out[copy(out[:], sortable(r.IssuedAt.UnixMilli())):], id[:])
+	return out
 }
 
-// momentKey lies before the index keys of all that was issued at t or later, and behind those of all that was issued
-// earlier. Times of issue are whole milliseconds.
-func momentKey(selector []byte, t time.Time) []byte {
-	ms := t.Add(time.Millisecond - 1).UnixMilli()
-	return append(append(make([]byte, 0, 72), selector...), sortable(ms)...)
+// timeSize is how much of a place the issue time is; the rest is the id.
+const timeSize = placeSize - len(lineage.ID{})
+
+// moment lies before the places of all that was issued at t or later, and behind those of all that was issued earlier.
+// Times of issue are whole milliseconds.
+func moment(t time.Time) (out [placeSize]byte) {
+	copy(out[:], sortable(t.Add(time.Millisecond-1).UnixMilli()))
+	return out
 }
 
 func expiryKey(at time.Time, head []byte) []byte {

@@ -30,10 +30,11 @@ func (s *Store) Heads(ctx context.Context, issuer string, keys []string) ([]stor
 	return read(ctx, s, issuer, func(sp space) ([]store.Head, error) {
 		out := make([]store.Head, 0, len(keys))
 		for _, k := range keys {
-			h, _, err := sp.head(k)
+			h, _, err := sp.head(hashKey(k))
 			if err != nil {
 				return nil, err
 			}
+			h.Key = k
 			out = append(out, h)
 		}
 		return out, nil
@@ -45,7 +46,7 @@ func (s *Store) Revoked(ctx context.Context, issuer string, sels []lineage.Selec
 	return read(ctx, s, issuer, func(sp space) ([]lineage.Mark, error) {
 		var out []lineage.Mark
 		for _, sel := range sels {
-			m, found, err := sp.mark(sel)
+			m, found, err := sp.mark(hashSelector(sel))
 			if err != nil {
 				return nil, err
 			}
@@ -72,61 +73,59 @@ func read[T any](ctx context.Context, s *Store, issuer string, f func(space) ([]
 // Scan implements store.Store.
 func (s *Store) Scan(ctx context.Context, issuer string, sel lineage.Selector, from store.Position) iter.Seq2[lineage.Record, error] {
 	return func(yield func(lineage.Record, error) bool) {
-		hash := hashSelector(sel)
-		last, err := s.scanStart(ctx, issuer, hash, from)
-		for err == nil {
-			var keys, values [][]byte
+		selector := hashSelector(sel)
+		next, err := s.scanStart(ctx, issuer, from)
+		for err == nil && next != nil {
+			var part []found
 			err = s.view(ctx, issuer, func(sp space) (err error) {
-				keys, values, err = sp.records(hash, last)
+				part, next, err = sp.records(selector, next)
 				return err
 			})
-			if err == nil && len(keys) == 0 {
-				return
-			}
-			for i, key := range keys {
+			for _, f := range part {
 				var r lineage.Record
-				if r, err = indexed(hash, key, values[i]); err != nil {
+				if r, err = f.record(); err != nil {
 					break
 				}
 				if !yield(r, nil) {
 					return
 				}
-				last = key
 			}
 		}
-		yield(lineage.Record{}, err)
+		if err != nil {
+			yield(lineage.Record{}, err)
+		}
 	}
 }
 
-// scanStart returns the index key behind which a scan begins.
-func (s *Store) scanStart(ctx context.Context, issuer string, hash []byte, from store.Position) (last []byte, err error) {
-	last = hash
+// scanStart returns the place behind which a scan begins.
+func (s *Store) scanStart(ctx context.Context, issuer string, from store.Position) ([]byte, error) {
+	start := firstPlace
 	if !from.Since.IsZero() {
-		last = momentKey(hash, from.Since)
+		start = moment(from.Since)
 	}
 	if from.After.IsZero() {
-		return last, nil
+		return start[:], nil
 	}
-	err = s.view(ctx, issuer, func(sp space) error {
-		r, found, err := sp.record(from.After)
+	err := s.view(ctx, issuer, func(sp space) error {
+		k, err := sp.record(from.After)
 		if err != nil {
 			return err
 		}
-		if !found {
+		if k == nil {
 			return fmt.Errorf("%w: scan from an unknown record", store.ErrInvalid)
 		}
-		if behind := indexKey(hash, r); bytes.Compare(behind, last) > 0 {
-			last = behind
+		if behind := placeOf(k.record); bytes.Compare(behind[:], start[:]) > 0 {
+			start = behind
 		}
 		return nil
 	})
-	return last, err
+	return start[:], err
 }
 
-// indexed decodes the record that was found by an index key.
-func indexed(hash, key, value []byte) (lineage.Record, error) {
-	r, err := decodeRecord(value)
-	if err == nil && string(indexKey(hash, r)) != string(key) {
+// record decodes what was found.
+func (f found) record() (lineage.Record, error) {
+	r, err := decodeRecord(f.value)
+	if place := placeOf(r); err == nil && string(place[:]) != string(f.place) {
 		err = errDamaged
 	}
 	return r, err

@@ -12,39 +12,41 @@ import (
 // space is what the file holds of one issuer, seen by one transaction.
 type space struct {
 	root *bbolt.Bucket // nil where nothing was written yet
-	open map[string]*bbolt.Bucket
+	open map[string]*bbolt.Cursor
+	seen *memo
 }
 
-func openSpace(tx *bbolt.Tx, issuer string) space {
-	s := space{open: map[string]*bbolt.Bucket{}}
+func (s *Store) space(tx *bbolt.Tx, issuer string) space {
+	sp := space{open: map[string]*bbolt.Cursor{}, seen: &s.seen}
 	if issuers := tx.Bucket([]byte(issuersBucket)); issuers != nil {
-		s.root = issuers.Bucket(issuerName(issuer))
+		sp.root = issuers.Bucket(issuerName(issuer))
 	}
-	return s
+	return sp
 }
 
-// bucket returns nil where nothing was written into it yet.
-func (s space) bucket(name string) *bbolt.Bucket {
+// cursor returns the transaction's cursor of a bucket, or nil where nothing was written into it yet.
+func (s space) cursor(name string) *bbolt.Cursor {
 	if s.root == nil {
 		return nil
 	}
-	b := s.open[name]
-	if b == nil {
-		if b = s.root.Bucket([]byte(name)); b != nil {
-			s.open[name] = b
+	c := s.open[name]
+	if c == nil {
+		if b := s.root.Bucket([]byte(name)); b != nil {
+			c = b.Cursor()
+			s.open[name] = c
 		}
 	}
-	return b
+	return c
 }
 
 // get returns the value at a key, valid until the transaction ends; nil where there is none.
 func (s space) get(bucket string, key []byte) ([]byte, error) {
-	b := s.bucket(bucket)
-	if b == nil {
+	c := s.cursor(bucket)
+	if c == nil {
 		return nil, nil
 	}
-	sealed := b.Get(key)
-	if sealed == nil {
+	found, sealed := c.Seek(key)
+	if sealed == nil || !bytes.Equal(found, key) {
 		return nil, nil
 	}
 	return unseal(bucket, key, sealed)
@@ -58,55 +60,59 @@ func (s space) position() (position, error) {
 	return decodePosition(value)
 }
 
-func (s space) record(id lineage.ID) (lineage.Record, bool, error) {
-	value, err := s.get(recordsBucket, id[:])
+func (s space) record(id lineage.ID) (*known, error) {
+	at, err := s.get(idsBucket, id[:])
+	if at == nil || err != nil {
+		return nil, err
+	}
+	value, err := s.get(recordsBucket, append(at[:len(at):len(at)], id[:]...))
 	if value == nil || err != nil {
-		return lineage.Record{}, false, err
+		return nil, errDamaged
 	}
-	r, err := decodeRecord(value)
-	if err == nil && r.ID() != id {
-		err = errDamaged
-	}
-	return r, err == nil, err
+	return s.seen.decode(id, value)
 }
 
-func (s space) head(key string) (h store.Head, found bool, err error) {
-	value, err := s.get(headsBucket, hashKey(key))
+// head returns the head at the digest of a key, and whether it was written.
+func (s space) head(at digest) (h store.Head, found bool, err error) {
+	value, err := s.get(headsBucket, at[:])
 	if value == nil || err != nil {
-		return store.Head{Key: key}, false, err
+		return store.Head{}, false, err
 	}
-	if h, err = decodeHead(value); err == nil && h.Key != key {
+	if h, err = decodeHead(value); err == nil && hashKey(h.Key) != at {
 		err = errDamaged
 	}
 	return h, err == nil, err
 }
 
-func (s space) mark(sel lineage.Selector) (m lineage.Mark, found bool, err error) {
-	value, err := s.get(marksBucket, hashSelector(sel))
+// mark returns the mark of the selector that has the digest, and whether there is one.
+func (s space) mark(at digest) (m lineage.Mark, found bool, err error) {
+	value, err := s.get(marksBucket, at[:])
 	if value == nil || err != nil {
 		return lineage.Mark{}, false, err
 	}
-	if m, err = decodeMark(value); err == nil && m.Selector != sel {
+	if m, err = decodeMark(value); err == nil && hashSelector(m.Selector) != at {
 		err = errDamaged
 	}
 	return m, err == nil, err
 }
 
 func (s space) entry(id lineage.ID) (e store.Entry, err error) {
-	r, found, err := s.record(id)
-	if !found || err != nil {
+	k, err := s.record(id)
+	if k == nil || err != nil {
 		return store.Entry{}, err
 	}
-	e.Record = r
-	for _, sel := range r.Selectors() {
-		m, found, err := s.mark(sel)
+	e.Record = k.record
+	for i := range k.marks {
+		m, found, err := s.mark(k.marks[i])
 		if err != nil {
 			return store.Entry{}, err
 		}
 		if found {
 			e.Marks = append(e.Marks, m)
 		}
-		h, found, err := s.head(sel.String())
+	}
+	for i := range k.heads {
+		h, found, err := s.head(k.heads[i])
 		if err != nil {
 			return store.Entry{}, err
 		}
@@ -123,32 +129,29 @@ const (
 	chunkBytes   = 1 << 20
 )
 
-// records returns the values of up to a chunk of the records that carry the selector of the hash and lie behind last,
-// the key of an index entry or its beginning; and the index keys they were found by. They are copies.
-func (s space) records(selector, last []byte) (keys, values [][]byte, err error) {
-	index := s.bucket(selectorBucket)
-	if index == nil {
-		return nil, nil, nil
+// found is a record as a scan finds it, copied: its place in the index, and its bytes.
+type found struct{ place, value []byte }
+
+// records returns up to a chunk of the records that carry the selector of the digest and lie behind last, and the place
+// behind which more may follow; nil where none do.
+func (s space) records(selector digest, last []byte) (out []found, next []byte, err error) {
+	places, next, err := s.find(selector[:digestSize], last)
+	if err != nil {
+		return nil, nil, err
 	}
-	c, size := index.Cursor(), 0
-	for key, sealed := c.Seek(last); bytes.HasPrefix(key, selector); key, sealed = c.Next() {
-		if bytes.Equal(key, last) {
-			continue
+	size := 0
+	for _, place := range places {
+		if size > chunkBytes {
+			return out, out[len(out)-1].place, nil
 		}
-		if len(keys) == chunkEntries || size > chunkBytes {
-			break
-		}
-		if _, err := unseal(selectorBucket, key, sealed); err != nil {
-			return nil, nil, err
-		}
-		value, err := s.get(recordsBucket, key[len(selector)+8:])
+		value, err := s.get(recordsBucket, place)
 		if err != nil || value == nil {
 			return nil, nil, errDamaged
 		}
-		keys, values = append(keys, bytes.Clone(key)), append(values, bytes.Clone(value))
+		out = append(out, found{bytes.Clone(place), bytes.Clone(value)})
 		size += len(value)
 	}
-	return keys, values, nil
+	return out, bytes.Clone(next), nil
 }
 
 // revocations returns up to a chunk of the feed behind after.
@@ -160,11 +163,11 @@ func (s space) revocations(after uint64) ([]lineage.Revocation, error) {
 	if after > p.seq {
 		return nil, store.ErrGone
 	}
-	feed := s.bucket(feedBucket)
+	feed := s.cursor(feedBucket)
 	if feed == nil {
 		return nil, errDamaged
 	}
-	if oldest, _ := feed.Cursor().First(); bytes.Compare(sequenceKey(after+1), oldest) < 0 {
+	if oldest, _ := feed.First(); bytes.Compare(sequenceKey(after+1), oldest) < 0 {
 		return nil, store.ErrGone
 	}
 	var out []lineage.Revocation

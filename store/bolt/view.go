@@ -2,6 +2,7 @@ package bolt
 
 import (
 	"bytes"
+	"slices"
 	"time"
 
 	"go.etcd.io/bbolt"
@@ -13,20 +14,35 @@ import (
 // maxForget bounds how many expired heads one Tx forgets, so that a long idle time is not paid for by one commit.
 const maxForget = 64
 
-// view is a store.View of one issuer in a write transaction. It remembers the first error of the file: whatever
-// becomes of it on the way through store.Apply, the transaction is then rolled back.
+// view is a store.View of one issuer in a write transaction, which is written when all Txs of the commit are judged: what
+// they share is read, and what they write again and again is written, once. It remembers the first error of the file:
+// whatever becomes of it on the way through store.Apply, the transaction is then rolled back.
 type view struct {
 	space
 	tx     *bbolt.Tx
 	issuer string
-	dirty  bool // something was written
 	err    error
+
+	at       *position // nil: not read yet
+	marks    map[lineage.Selector]lineage.Mark
+	heads    map[digest]*headState
+	entries  []entry   // for the index
+	postings []posting // for the blocks of it
+	due      []byte    // the earliest key that there may be in the expiry bucket; nil: not known
+	dirty    bool      // something was written or is to be
+	moved    bool      // the position is to be written
+}
+
+// headState is a head as the commit has made it so far.
+type headState struct {
+	store.Head
+	there, dirty bool // it was written; it is to be written
 }
 
 var _ store.View = (*view)(nil)
 
-func newView(tx *bbolt.Tx, issuer string) *view {
-	return &view{space: openSpace(tx, issuer), tx: tx, issuer: issuer}
+func newView(sp space, tx *bbolt.Tx, issuer string) *view {
+	return &view{space: sp, tx: tx, issuer: issuer, marks: map[lineage.Selector]lineage.Mark{}, heads: map[digest]*headState{}}
 }
 
 func (v *view) note(err error) error {
@@ -37,65 +53,108 @@ func (v *view) note(err error) error {
 }
 
 func (v *view) Clock() (time.Time, uint64, error) {
-	p, err := v.position()
-	return p.now, p.seq, v.note(err)
+	if v.at == nil {
+		p, err := v.position()
+		if err != nil {
+			return time.Time{}, 0, v.note(err)
+		}
+		v.at = &p
+	}
+	return v.at.now, v.at.seq, nil
 }
 
 func (v *view) Record(id lineage.ID) (lineage.Record, bool, error) {
-	r, found, err := v.record(id)
-	return r, found, v.note(err)
+	k, err := v.record(id)
+	if k == nil || err != nil {
+		return lineage.Record{}, false, v.note(err)
+	}
+	return k.record, true, nil
 }
 
 func (v *view) Head(key string) (store.Head, error) {
-	h, _, err := v.head(key)
-	return h, v.note(err)
+	h, err := v.headAt(hashKey(key))
+	if err != nil {
+		return store.Head{}, v.note(err)
+	}
+	if !h.there {
+		return store.Head{Key: key}, nil
+	}
+	return h.Head, nil
+}
+
+func (v *view) headAt(at digest) (*headState, error) {
+	if h := v.heads[at]; h != nil {
+		return h, nil
+	}
+	h, found, err := v.head(at)
+	if err != nil {
+		return nil, err
+	}
+	v.heads[at] = &headState{h, found, false}
+	return v.heads[at], nil
 }
 
 func (v *view) Mark(sel lineage.Selector) (lineage.Mark, error) {
-	m, _, err := v.mark(sel)
-	return m, v.note(err)
+	if m, ok := v.marks[sel]; ok {
+		return m, nil
+	}
+	m, _, err := v.mark(hashSelector(sel))
+	if err != nil {
+		return m, v.note(err)
+	}
+	v.marks[sel] = m
+	return m, nil
 }
 
 // SetClock also forgets heads that have expired.
 func (v *view) SetClock(now time.Time, seq uint64) error {
-	p, err := v.position()
-	if err == nil && (!p.now.Equal(now) || p.seq != seq) {
-		err = v.put(clockBucket, clockKey, encodePosition(position{now, seq}))
+	if before, last, err := v.Clock(); err != nil {
+		return err
+	} else if !before.Equal(now) || last != seq {
+		*v.at, v.moved, v.dirty = position{now, seq}, true, true
 	}
-	if err == nil {
-		err = v.forget(now)
-	}
-	return v.note(err)
+	return v.note(v.forget(now))
 }
 
 func (v *view) PutRecord(r lineage.Record) error {
-	id := r.ID()
-	err := v.put(recordsBucket, id[:], encodeRecord(r))
-	for _, sel := range r.Selectors() {
-		if err == nil {
-			err = v.put(selectorBucket, indexKey(hashSelector(sel), r), nil)
-		}
+	id, k := r.ID(), know(r)
+	v.seen.put(k)
+	e := entry{placeOf(r), make([][digestSize]byte, len(k.marks))}
+	for i, d := range k.marks {
+		e.selectors[i] = [digestSize]byte(d[:])
+	}
+	v.entries = append(v.entries, e)
+	err := v.put(idsBucket, id[:], e.place[:timeSize])
+	if err == nil {
+		err = v.put(recordsBucket, e.place[:], encodeRecord(r))
 	}
 	return v.note(err)
 }
 
 func (v *view) PutHead(h store.Head) error {
-	key := hashKey(h.Key)
-	old, _, err := v.head(h.Key)
-	if err == nil && !old.Expires.IsZero() && !old.Expires.Equal(h.Expires) {
-		err = v.remove(expiryBucket, expiryKey(old.Expires, key))
+	at := hashKey(h.Key)
+	old, err := v.headAt(at)
+	if err != nil {
+		return v.note(err)
 	}
-	if err == nil && !h.Expires.IsZero() {
-		err = v.put(expiryBucket, expiryKey(h.Expires, key), nil)
+	if !old.Expires.IsZero() && !old.Expires.Equal(h.Expires) {
+		err = v.remove(expiryBucket, expiryKey(old.Expires, at[:]))
 	}
-	if err == nil {
-		err = v.put(headsBucket, key, encodeHead(h))
+	if err == nil && !h.Expires.IsZero() && !old.Expires.Equal(h.Expires) {
+		key := expiryKey(h.Expires, at[:])
+		if bytes.Compare(key, v.due) < 0 {
+			v.due = key
+		}
+		err = v.put(expiryBucket, key, nil)
 	}
+	*old, v.dirty = headState{h, true, true}, true
 	return v.note(err)
 }
 
 func (v *view) PutMark(m lineage.Mark) error {
-	return v.note(v.put(marksBucket, hashSelector(m.Selector), encodeMark(m)))
+	v.marks[m.Selector] = m
+	at := hashSelector(m.Selector)
+	return v.note(v.put(marksBucket, at[:], encodeMark(m)))
 }
 
 func (v *view) PutRevocation(r lineage.Revocation) error {
@@ -104,24 +163,29 @@ func (v *view) PutRevocation(r lineage.Revocation) error {
 
 // forget removes up to maxForget heads whose time has passed, those that expired first.
 func (v *view) forget(now time.Time) error {
-	expiry := v.bucket(expiryBucket)
+	limit := expiryKey(now, nil)
+	if v.due != nil && bytes.Compare(v.due, limit) >= 0 {
+		return nil
+	}
+	expiry := v.cursor(expiryBucket)
 	if expiry == nil {
 		return nil
 	}
 	var due [][]byte
-	limit := expiryKey(now, nil)
-	c := expiry.Cursor()
-	for key, sealed := c.First(); key != nil && len(due) < maxForget; key, sealed = c.Next() {
-		if bytes.Compare(key, limit) >= 0 {
-			break
-		}
+	key, sealed := expiry.First()
+	for ; key != nil && len(due) < maxForget && bytes.Compare(key, limit) < 0; key, sealed = expiry.Next() {
 		if _, err := unseal(expiryBucket, key, sealed); err != nil {
 			return err
 		}
 		due = append(due, bytes.Clone(key))
 	}
+	if v.due = bytes.Clone(key); key == nil {
+		v.due = bytes.Repeat([]byte{0xff}, len(limit)+1)
+	}
 	for _, key := range due {
-		if err := v.remove(headsBucket, key[len(limit):]); err != nil {
+		at := digest(key[len(limit):])
+		v.heads[at] = &headState{}
+		if err := v.remove(headsBucket, at[:]); err != nil {
 			return err
 		}
 		if err := v.remove(expiryBucket, key); err != nil {
@@ -131,27 +195,52 @@ func (v *view) forget(now time.Time) error {
 	return nil
 }
 
+// flush writes what has been collected.
+func (v *view) flush() error {
+	keys := make([]digest, 0, len(v.heads))
+	for at, h := range v.heads {
+		if h.dirty {
+			keys = append(keys, at)
+		}
+	}
+	slices.SortFunc(keys, func(a, b digest) int { return bytes.Compare(a[:], b[:]) })
+	for _, at := range keys {
+		if err := v.put(headsBucket, at[:], encodeHead(v.heads[at].Head)); err != nil {
+			return err
+		}
+	}
+	if v.moved {
+		if err := v.put(clockBucket, clockKey, encodePosition(*v.at)); err != nil {
+			return err
+		}
+	}
+	return v.index(v.entries)
+}
+
 func (v *view) put(bucket string, key, value []byte) error {
 	v.dirty = true
 	b, err := v.create(bucket)
 	if err != nil {
 		return err
 	}
+	if bucket == recordsBucket || bucket == indexBucket || bucket == feedBucket {
+		b.FillPercent = 1 // what is added is added at the end
+	}
 	return b.Put(key, seal(bucket, key, value))
 }
 
 func (v *view) remove(bucket string, key []byte) error {
-	b := v.bucket(bucket)
-	if b == nil {
+	c := v.cursor(bucket)
+	if c == nil {
 		return nil
 	}
 	v.dirty = true
-	return b.Delete(key)
+	return c.Bucket().Delete(key)
 }
 
 func (v *view) create(bucket string) (*bbolt.Bucket, error) {
-	if b := v.bucket(bucket); b != nil {
-		return b, nil
+	if c := v.cursor(bucket); c != nil {
+		return c.Bucket(), nil
 	}
 	if v.root == nil {
 		issuers, err := v.tx.CreateBucketIfNotExists([]byte(issuersBucket))
@@ -164,7 +253,7 @@ func (v *view) create(bucket string) (*bbolt.Bucket, error) {
 	}
 	b, err := v.root.CreateBucketIfNotExists([]byte(bucket))
 	if err == nil {
-		v.open[bucket] = b
+		v.open[bucket] = b.Cursor()
 	}
 	return b, err
 }

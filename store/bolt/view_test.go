@@ -24,8 +24,8 @@ func openNew(t *testing.T, path string) *Store {
 func entriesIn(t *testing.T, s *Store, bucket string) (n int) {
 	t.Helper()
 	require.NoError(t, s.view(t.Context(), issuer, func(sp space) error {
-		if b := sp.bucket(bucket); b != nil {
-			n = b.Stats().KeyN
+		if c := sp.cursor(bucket); c != nil {
+			n = c.Bucket().Stats().KeyN
 		}
 		return nil
 	}))

@@ -51,21 +51,27 @@ func (s *Store) Get(ctx context.Context, issuer string, ids []lineage.ID) ([]sto
 		return out, nil
 	}
 	for i, id := range ids {
-		r, found := sp.records[id]
-		if !found {
-			continue
-		}
-		out[i].Record = r
-		for _, sel := range r.Selectors() {
-			if m, ok := sp.marks[sel]; ok {
-				out[i].Marks = append(out[i].Marks, m)
-			}
-			if h, ok := sp.heads[sel.String()]; ok {
-				out[i].Heads = append(out[i].Heads, copyHead(h))
-			}
+		if k := sp.records[id]; k != nil {
+			out[i] = sp.entry(k)
 		}
 	}
 	return out, nil
+}
+
+// entry returns a record with all that was written about it later.
+func (sp *space) entry(k *kept) store.Entry {
+	e := store.Entry{Record: k.record}
+	var room [256]byte
+	for _, sel := range k.selectors {
+		if m, ok := sp.marks[sel]; ok {
+			e.Marks = append(e.Marks, m)
+		}
+		key := append(append(append(room[:0], sel.Kind...), ':'), sel.Value...)
+		if h, ok := sp.heads[string(key)]; ok { // is not copied
+			e.Heads = append(e.Heads, copyHead(h))
+		}
+	}
+	return e
 }
 
 // Heads implements store.Store.
@@ -140,24 +146,27 @@ func (s *Store) scan(ctx context.Context, issuer string, sel lineage.Selector, f
 	if sp == nil {
 		sp = newSpace()
 	}
-	list := sp.bySelector[sel]
-	start, err := sp.start(list, from)
+	var all []*kept
+	if l := sp.index[sel]; l != nil {
+		all = l.all
+	}
+	start, err := sp.start(all, from)
 	if err != nil {
 		return nil, err
 	}
-	part := list[start:min(start+chunk, len(list))]
+	part := all[start:min(start+chunk, len(all))]
 	out := make([]lineage.Record, len(part))
-	for i, p := range part {
-		out[i] = sp.records[p.id]
+	for i, k := range part {
+		out[i] = k.record
 	}
 	return out, nil
 }
 
-// start returns the index in list at which a scan from the position begins.
-func (sp *space) start(list []placed, from store.Position) (int, error) {
+// start returns the index in all at which a scan from the position begins.
+func (sp *space) start(all []*kept, from store.Position) (int, error) {
 	start := 0
 	if !from.Since.IsZero() { // a time of issue may lie before the zero time
-		start, _ = slices.BinarySearchFunc(list, placed{at: from.Since}, placed.compare)
+		start, _ = slices.BinarySearchFunc(all, place{at: from.Since}, (*kept).compare)
 	}
 	if from.After.IsZero() {
 		return start, nil
@@ -166,7 +175,7 @@ func (sp *space) start(list []placed, from store.Position) (int, error) {
 	if !found {
 		return 0, fmt.Errorf("%w: scan from an unknown record", store.ErrInvalid)
 	}
-	behind, exact := slices.BinarySearchFunc(list, place(last), placed.compare)
+	behind, exact := slices.BinarySearchFunc(all, last.place, (*kept).compare)
 	if exact {
 		behind++
 	}

@@ -13,23 +13,23 @@ import (
 
 // space is the state of one issuer. It is a store.View; the Store's lock guards it.
 type space struct {
-	now        time.Time
-	records    map[lineage.ID]lineage.Record
-	bySelector map[lineage.Selector][]placed // ordered by time, then id
-	marks      map[lineage.Selector]lineage.Mark
-	heads      map[string]store.Head
-	expiring   expiryHeap
-	feed       []lineage.Revocation // the entry with sequence number n is at n-1
+	now      time.Time
+	records  map[lineage.ID]*kept
+	index    map[lineage.Selector]*list
+	marks    map[lineage.Selector]lineage.Mark
+	heads    map[string]store.Head
+	expiring expiryHeap
+	feed     []lineage.Revocation // the entry with sequence number n is at n-1
 }
 
 var _ store.View = (*space)(nil)
 
 func newSpace() *space {
 	return &space{
-		records:    map[lineage.ID]lineage.Record{},
-		bySelector: map[lineage.Selector][]placed{},
-		marks:      map[lineage.Selector]lineage.Mark{},
-		heads:      map[string]store.Head{},
+		records: map[lineage.ID]*kept{},
+		index:   map[lineage.Selector]*list{},
+		marks:   map[lineage.Selector]lineage.Mark{},
+		heads:   map[string]store.Head{},
 	}
 }
 
@@ -42,23 +42,50 @@ func (s *Store) space(issuer string) *space {
 	return sp
 }
 
-// placed is a record's place in an index.
-type placed struct {
+// kept is a record and what would have to be computed of it again and again.
+type kept struct {
+	place     place
+	record    lineage.Record
+	selectors []lineage.Selector
+}
+
+// place is where a record lies in a list: by issue time and then id.
+type place struct {
 	at time.Time
 	id lineage.ID
 }
 
-func place(r lineage.Record) placed { return placed{r.IssuedAt, r.ID()} }
+func (k *kept) compare(p place) int {
+	return cmp.Or(k.place.at.Compare(p.at), bytes.Compare(k.place.id[:], p.id[:]))
+}
 
-func (p placed) compare(q placed) int {
-	return cmp.Or(p.at.Compare(q.at), bytes.Compare(p.id[:], q.id[:]))
+// list holds the records that carry a selector, in order.
+type list struct{ all []*kept }
+
+// near is how many of the last records of a list are looked at first: records come in order, nearly.
+const near = 32
+
+// add puts k where it belongs.
+func (l *list) add(k *kept) {
+	from := max(0, len(l.all)-near)
+	if from > 0 && l.all[from].compare(k.place) > 0 {
+		from = 0
+	}
+	at, found := slices.BinarySearchFunc(l.all[from:], k.place, (*kept).compare)
+	if at += from; found {
+		l.all[at] = k
+	} else {
+		l.all = slices.Insert(l.all, at, k)
+	}
 }
 
 func (sp *space) Clock() (time.Time, uint64, error) { return sp.now, uint64(len(sp.feed)), nil }
 
 func (sp *space) Record(id lineage.ID) (lineage.Record, bool, error) {
-	r, found := sp.records[id]
-	return r, found, nil
+	if k := sp.records[id]; k != nil {
+		return k.record, true, nil
+	}
+	return lineage.Record{}, false, nil
 }
 
 func (sp *space) Head(key string) (store.Head, error) {
@@ -84,14 +111,15 @@ func (sp *space) SetClock(now time.Time, _ uint64) error {
 }
 
 func (sp *space) PutRecord(r lineage.Record) error {
-	sp.records[r.ID()] = r
-	p := place(r)
-	for _, sel := range r.Selectors() {
-		list := sp.bySelector[sel]
-		at, found := slices.BinarySearchFunc(list, p, placed.compare)
-		if !found {
-			sp.bySelector[sel] = slices.Insert(list, at, p)
+	k := &kept{place{r.IssuedAt, r.ID()}, r, r.Selectors()}
+	sp.records[k.place.id] = k
+	for _, sel := range k.selectors {
+		l := sp.index[sel]
+		if l == nil {
+			l = &list{}
+			sp.index[sel] = l
 		}
+		l.add(k)
 	}
 	return nil
 }
