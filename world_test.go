@@ -31,6 +31,7 @@ type world struct {
 	cfg     tb.Config
 	pending *tb.Decision // what the host has decided and not yet recorded
 	*tb.Governor
+	leakWatch // shadows verbs of the Governor, to see what they take and give
 }
 
 // newWorld returns a world in which the policy grants what is asked for at crm and mail, up to the ceiling, for five
@@ -59,7 +60,7 @@ func (w *world) restart() {
 	cfg := w.cfg
 	cfg.Store = w.store
 	cfg.Policy = tb.PolicyFunc(func(_ context.Context, f tb.Facts) (tb.Verdict, error) { return w.policy(f), nil })
-	g, err := tb.New(cfg)
+	g, err := tb.New(w.watch(cfg))
 	require.NoError(w, err)
 	w.Governor = g
 }

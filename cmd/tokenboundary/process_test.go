@@ -81,6 +81,7 @@ func serve(t testing.TB, config string, flags ...string) *process {
 	t.Cleanup(func() {
 		_ = p.cmd.Process.Kill()
 		<-p.done
+		searchAll(t, p.text(), filepath.Dir(config))
 		if t.Failed() {
 			t.Logf("stderr of the server:\n%s", p.raw.String())
 		}
