@@ -11,6 +11,7 @@ import (
 	"time"
 
 	tb "github.com/tokenboundary/tokenboundary"
+	"github.com/tokenboundary/tokenboundary/bench/suite"
 	"github.com/tokenboundary/tokenboundary/lineage"
 	"github.com/tokenboundary/tokenboundary/mint"
 	"github.com/tokenboundary/tokenboundary/policy"
@@ -215,7 +216,7 @@ func (g boundary) measure(b *testing.B, steps ...func()) (rounds int, used time.
 type usage struct{ cpu, commits, txs, scanned int64 }
 
 func (g boundary) usage() usage {
-	return usage{cpuTime().Nanoseconds(), g.store.commits.Load(), g.store.txs.Load(), g.store.scanned.Load()}
+	return usage{suite.CPUTime().Nanoseconds(), g.store.commits.Load(), g.store.txs.Load(), g.store.scanned.Load()}
 }
 
 func (u usage) plus(v usage) usage {

@@ -1,11 +1,10 @@
 package bench
 
 import (
-	"sync"
-	"sync/atomic"
 	"testing"
 
 	tb "github.com/tokenboundary/tokenboundary"
+	"github.com/tokenboundary/tokenboundary/bench/suite"
 )
 
 // parallel is how many callers ask at the same time where a benchmark is about many.
@@ -13,17 +12,14 @@ const parallel = 64
 
 // together calls f from so many callers at once, each time with the caller's number.
 func together(b *testing.B, f func(caller int)) {
-	var next atomic.Int64
-	var all sync.WaitGroup
 	b.ResetTimer()
-	for caller := range parallel {
-		all.Go(func() {
-			for next.Add(1) <= int64(b.N) {
-				f(caller)
-			}
-		})
+	err := suite.Together(parallel, b.N, func(caller int) error {
+		f(caller)
+		return nil
+	})
+	if err != nil {
+		b.Fatal(err)
 	}
-	all.Wait()
 }
 
 // BenchmarkIssue measures one token of the grant client_credentials, from a verified client to the signed token.
@@ -36,9 +32,9 @@ func BenchmarkIssue(b *testing.B) {
 		})
 		b.Run(s.name+"/parallel", func(b *testing.B) {
 			g := newBoundary(b, s.open(b))
-			cpu := cpuTime()
+			cpu := suite.CPUTime()
 			together(b, func(int) { g.issue(b, req) })
-			b.ReportMetric(float64((cpuTime()-cpu).Nanoseconds())/float64(b.N), "cpu-ns/op")
+			b.ReportMetric(float64((suite.CPUTime()-cpu).Nanoseconds())/float64(b.N), "cpu-ns/op")
 		})
 	}
 }

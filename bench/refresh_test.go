@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	tb "github.com/tokenboundary/tokenboundary"
+	"github.com/tokenboundary/tokenboundary/bench/suite"
 )
 
 // BenchmarkRefresh measures one refresh: the family is decided anew, the refresh token rotated, and a new access token
@@ -24,9 +25,9 @@ func BenchmarkRefresh(b *testing.B) {
 			for i := range last {
 				last[i] = g.issue(b, triage("agent", human(fmt.Sprintf("person-%d", i))))
 			}
-			cpu := cpuTime()
+			cpu := suite.CPUTime()
 			together(b, func(caller int) { last[caller] = g.refresh(b, last[caller]) })
-			b.ReportMetric(float64((cpuTime()-cpu).Nanoseconds())/float64(b.N), "cpu-ns/op")
+			b.ReportMetric(float64((suite.CPUTime()-cpu).Nanoseconds())/float64(b.N), "cpu-ns/op")
 		})
 	}
 }

@@ -1,14 +1,14 @@
 //go:build unix
 
-package bench
+package suite
 
 import (
 	"syscall"
 	"time"
 )
 
-// cpuTime returns the processor time that the process has used.
-func cpuTime() time.Duration {
+// CPUTime returns the processor time that the process has used. It is zero where the system does not say.
+func CPUTime() time.Duration {
 	var u syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
 		return 0
