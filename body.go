@@ -89,7 +89,7 @@ func acting(subject lineage.Party, chain []lineage.Party) []lineage.Party {
 
 // selectors returns the selectors of this hop and of everything it is made from, without those of its own envelope.
 func (h *hop) selectors(r ruling, parent *lineage.Record) []lineage.Selector {
-	own := append(make([]lineage.Selector, 0, 64), lineage.Selector{Kind: lineage.SelectClient, Value: h.client.ID})
+	own := append(make([]lineage.Selector, 0, 16), lineage.Selector{Kind: lineage.SelectClient, Value: h.client.ID})
 	add := func(kind, value string) {
 		if value != "" {
 			own = append(own, lineage.Selector{Kind: kind, Value: value})
@@ -111,14 +111,15 @@ func (h *hop) selectors(r ruling, parent *lineage.Record) []lineage.Selector {
 	for _, p := range r.paths {
 		own = append(own, lineage.PathSelectors(p)...)
 	}
+	all := [][]lineage.Selector{own}
 	if parent != nil {
-		own = append(own, parent.Selectors()...)
+		all = append(all, parent.Selectors())
 	}
 	if h.escort != nil {
-		own = append(own, h.escort.Record.Selectors()...)
+		all = append(all, h.escort.Record.Selectors())
 	}
 	if h.deferred != nil { // and with it what was only known then
-		own = append(own, h.deferred.entry.Record.Selectors()...)
+		all = append(all, h.deferred.entry.Record.Selectors())
 	}
-	return lineage.Union(own)
+	return lineage.Union(all...)
 }

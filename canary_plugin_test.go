@@ -17,7 +17,7 @@ func TestNoErrorOfAPluginRepeatsACredential(t *testing.T) {
 	for name, told := range map[string]error{
 		"whole":                   fmt.Errorf("wrong token %s", given),
 		"its signature":           fmt.Errorf("wrong signature %s", given[25:]),
-		"cut off":                 fmt.Errorf("wrong token %s...", given[:60]),
+		"cut off":                 fmt.Errorf("wrong token %s and so on", given[:60]),
 		"encoded":                 fmt.Errorf("wrong token %s", base64.StdEncoding.EncodeToString([]byte(given))),
 		"unavailable":             fmt.Errorf("%w: GET /introspect?token=%s", tb.ErrUnavailable, given),
 		"unavailable, for a time": &tb.UnavailableError{RetryAfter: 7e9, Err: fmt.Errorf("GET /introspect?token=%s", given)},

@@ -1,8 +1,6 @@
 package tokenboundary
 
 import (
-	"bytes"
-	"encoding/base64"
 	"encoding/json"
 	"slices"
 	"strings"
@@ -119,15 +117,6 @@ func (c Claims) AppendJSON(out []byte) ([]byte, error) {
 	return w.Bytes()
 }
 
-// size returns how long the payload is in a token.
-func (c Claims) size() (int, error) {
-	buf := canon.GetBuffer()
-	defer canon.PutBuffer(buf)
-	payload, err := c.AppendJSON(*buf)
-	*buf = payload
-	return base64.RawURLEncoding.EncodedLen(len(payload)), err
-}
-
 // write writes the chain, the current actor outermost; nothing where nobody acts.
 func (a *Act) write(w *canon.Writer) {
 	if a == nil {
@@ -157,7 +146,7 @@ func claimsOf(r lineage.Record) Claims {
 	if b.Bound != "" {
 		c.Confirm = &Confirm{b.Bound}
 	}
-	c.Recheck = int64((b.Recheck + time.Second - 1) / time.Second)
+	c.Recheck = seconds(b.Recheck)
 	for _, a := range slices.Backward(b.Actors) {
 		c.Act = &Act{a.ID, a.Issuer, c.Act}
 	}
@@ -173,15 +162,66 @@ func claimsOf(r lineage.Record) Claims {
 	return c
 }
 
-// matches reports whether c are exactly the claims that r's token was minted with.
+// matches reports whether c are exactly the claims that r's token was minted with: those of claimsOf, compared without
+// making them.
 func (c Claims) matches(r lineage.Record) bool {
-	if r.Body == nil || r.Kind != lineage.KindToken || c.Key == "" || c.Key != r.Body.Key {
+	b := r.Body
+	if b == nil || r.Kind != lineage.KindToken || c.Key == "" || c.Key != b.Key {
 		return false
 	}
-	buf := canon.GetBuffer()
-	defer canon.PutBuffer(buf)
-	have, err1 := c.AppendJSON(*buf)
-	both, err2 := claimsOf(r).AppendJSON(have)
-	*buf = both
-	return err1 == nil && err2 == nil && bytes.Equal(have, both[len(have):])
+	var scopes []string
+	if len(b.Granted.Access) > 0 {
+		scopes = b.Granted.Access[0].Scopes
+	}
+	var auth int64
+	if !b.Session.AuthTime.IsZero() {
+		auth = b.Session.AuthTime.Unix()
+	}
+	bound := ""
+	if c.Confirm != nil {
+		bound = c.Confirm.Thumbprint
+	}
+	return c.Issuer == r.Issuer && c.Subject == b.Subject.ID && slices.Equal(c.Audience, b.Audience) &&
+		c.ExpiresAt == r.ExpiresAt.Unix() && c.IssuedAt == r.IssuedAt.Unix() && r.ID().Is(c.ID) && c.ClientID == b.Client &&
+		isJoined(c.Scope, scopes) && c.Act.is(b.Actors) && slices.EqualFunc(c.Details, b.Granted.Details, slices.Equal) &&
+		r.Root().Is(c.Grant) && slices.EqualFunc(r.Ancestors, c.Lineage, lineage.ID.Is) && c.Task.is(r) &&
+		c.SessionID == b.Session.ID && c.AuthTime == auth && c.ACR == b.Session.ACR && slices.Equal(c.AMR, b.Session.AMR) &&
+		bound == b.Bound && (c.Confirm == nil) == (b.Bound == "") && c.Recheck == seconds(b.Recheck)
 }
+
+// is reports whether a is the chain, the current actor first.
+func (a *Act) is(chain []lineage.Party) bool {
+	for _, p := range chain {
+		if a == nil || a.Subject != p.ID || a.Issuer != p.Issuer {
+			return false
+		}
+		a = a.Act
+	}
+	return a == nil
+}
+
+// is reports whether t is what a token of r says of its task.
+func (t *TaskClaim) is(r lineage.Record) bool {
+	if t == nil || r.Body.Task == nil {
+		return t == nil && r.Body.Task == nil
+	}
+	return r.TaskID().Is(t.ID) && t.Purpose == r.Body.Task.Purpose
+}
+
+// isJoined reports whether s is the list with single spaces in between.
+func isJoined(s string, list []string) bool {
+	for i, part := range list {
+		rest, ok := strings.CutPrefix(s, part)
+		if !ok || i < len(list)-1 && !strings.HasPrefix(rest, " ") {
+			return false
+		}
+		s = strings.TrimPrefix(rest, " ")
+		if i == len(list)-1 {
+			s = rest
+		}
+	}
+	return s == ""
+}
+
+// seconds returns d in seconds, rounded up.
+func seconds(d time.Duration) int64 { return int64((d + time.Second - 1) / time.Second) }

@@ -131,7 +131,7 @@ func (b *Body) normalise() error {
 		b.Approved = &a
 	}
 	b.Session.AuthTime = Time(b.Session.AuthTime)
-	b.Selectors = Union(b.Selectors)
+	b.Selectors = Union(b.Selectors) // itself, where it is in order
 	for _, s := range b.Selectors {
 		if s.check() != nil {
 			return fmt.Errorf("%w: a selector that selects nothing", errRecord)

@@ -44,6 +44,12 @@ func (id ID) String() string {
 	return string(id.append(buf[:0]))
 }
 
+// Is reports whether text is the text form of id.
+func (id ID) Is(text string) bool {
+	var room [43]byte
+	return string(id.append(room[:0])) == text
+}
+
 // MarshalText implements encoding.TextMarshaler.
 func (id ID) MarshalText() ([]byte, error) { return id.append(nil), nil }
 

@@ -94,14 +94,40 @@ func PathSelectors(path string) []Selector {
 	return out
 }
 
-// Union returns the sorted set of all selectors in the lists.
-func Union(lists ...[]Selector) []Selector {
-	out := slices.Concat(lists...)
-	if ascending(out, compareSelectors) {
-		return out
+// Union returns the sorted set of all selectors in the lists. It is quick where they are sorted.
+func Union(lists ...[]Selector) (out []Selector) {
+	for i, list := range lists {
+		if !ascending(list, compareSelectors) {
+			list = slices.Clone(list)
+			slices.SortFunc(list, compareSelectors)
+			list = slices.Compact(list)
+		}
+		if i == 0 {
+			out = slices.Clip(list)
+		} else {
+			out = merged(out, list)
+		}
 	}
-	slices.SortFunc(out, compareSelectors)
-	return slices.Compact(out)
+	return out
+}
+
+// merged returns the union of two sorted sets.
+func merged(a, b []Selector) []Selector {
+	if len(a) == 0 || len(b) == 0 {
+		return slices.Clip(append(a[:len(a):len(a)], b...))
+	}
+	out := make([]Selector, 0, len(a)+len(b))
+	for len(a) > 0 && len(b) > 0 {
+		switch c := compareSelectors(a[0], b[0]); {
+		case c < 0:
+			out, a = append(out, a[0]), a[1:]
+		case c > 0:
+			out, b = append(out, b[0]), b[1:]
+		default:
+			out, a, b = append(out, a[0]), a[1:], b[1:]
+		}
+	}
+	return append(append(out, a...), b...)
 }
 
 func compareSelectors(a, b Selector) int {
