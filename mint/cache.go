@@ -2,14 +2,14 @@ package mint
 
 import (
 	"crypto/sha256"
-	"sync"
 	"time"
 
 	"github.com/tokenboundary/tokenboundary"
 	"github.com/tokenboundary/tokenboundary/internal/canon"
+	"github.com/tokenboundary/tokenboundary/internal/recent"
 )
 
-// maxVerified bounds each of the two generations of a cache.
+// maxVerified is how many tokens a cache remembers at least.
 const maxVerified = 4096
 
 // cache remembers tokens that have verified: an agent exchanges one token many times. It belongs to one issuer, one kind
@@ -18,12 +18,14 @@ const maxVerified = 4096
 // anything in. It answers for the signature and the claims alone: that the key is trusted is looked up on every hit, and
 // a token past its exp is not in it. Whether a token, its task or anything it came from lives is never cached.
 type cache struct {
-	mu    sync.Mutex
-	young map[digest]tokenboundary.Claims
-	old   map[digest]tokenboundary.Claims // what was young before
+	recent.Cache[digest, tokenboundary.Claims]
 }
 
 type digest [sha256.Size]byte
+
+func newCache() *cache {
+	return &cache{recent.Cache[digest, tokenboundary.Claims]{Size: maxVerified}}
+}
 
 func digestOf(raw string) digest {
 	buf := canon.GetBuffer()
@@ -34,31 +36,13 @@ func digestOf(raw string) digest {
 
 // get returns the claims of a token that was put in.
 func (c *cache) get(d digest, now time.Time) (tokenboundary.Claims, bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	claims, found := c.young[d]
-	if !found {
-		if claims, found = c.old[d]; found {
-			c.add(d, claims)
-		}
-	}
+	claims, found := c.Get(d)
 	return claims, found && now.Unix() < claims.ExpiresAt
 }
 
 // put remembers the claims of a token that has just verified.
 func (c *cache) put(d digest, claims tokenboundary.Claims, now time.Time) {
-	if now.Unix() >= claims.ExpiresAt {
-		return
+	if now.Unix() < claims.ExpiresAt {
+		c.Put(d, claims)
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.add(d, claims)
-}
-
-// add makes room by forgetting what was not asked for since the last time.
-func (c *cache) add(d digest, claims tokenboundary.Claims) {
-	if c.young == nil || len(c.young) >= maxVerified {
-		c.young, c.old = make(map[digest]tokenboundary.Claims), c.young
-	}
-	c.young[d] = claims
 }

@@ -264,6 +264,6 @@ func (m *Mint) write(ctx context.Context, s *snapshot, next ring) error {
 	if errs[0] != nil {
 		return errs[0]
 	}
-	s.ring, s.keys, s.version, s.verified = next, keys, s.version+1, new(cache)
+	s.ring, s.keys, s.version, s.verified = next, keys, s.version+1, newCache()
 	return nil
 }

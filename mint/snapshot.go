@@ -139,7 +139,7 @@ func (m *Mint) fill(ctx context.Context, s *snapshot) error {
 	if old != nil && old.version == s.version && maps.Equal(old.revoked, s.revoked) {
 		s.verified = old.verified
 	} else {
-		s.verified = new(cache)
+		s.verified = newCache()
 	}
 	return nil
 }

@@ -19,15 +19,15 @@ var rooms = map[string][]string{
 	"lineage": {"internal/canon"},
 
 	"store":           {"lineage", "internal/canon"},
-	"store/memory":    {"store", "lineage"},
-	"store/bolt":      {"store", "lineage"},
+	"store/memory":    {"store", "lineage", "internal/recent"},
+	"store/bolt":      {"store", "lineage", "internal/recent"},
 	"store/storetest": {"store", "lineage"},
 	"store/postgres":  {"store", "lineage"},
 	"store/nats":      {"store", "lineage"},
 
 	"policy":               {".", "lineage", "internal/canon", "internal/yamldoc"},
 	"exchange":             {".", "lineage", "internal/canon"},
-	"mint":                 {".", "lineage", "store", "internal/canon", "internal/front", "internal/jose"},
+	"mint":                 {".", "lineage", "store", "internal/canon", "internal/front", "internal/jose", "internal/recent"},
 	"identity":             {".", "lineage", "internal/canon", "internal/front", "internal/jose"},
 	"identity/workloadapi": {".", "lineage", "identity"},
 
@@ -39,6 +39,7 @@ var rooms = map[string][]string{
 	"broker":   {".", "lineage"},
 
 	"internal/canon":   {},
+	"internal/recent":  {},
 	"internal/state":   {"internal/canon"},
 	"internal/front":   {"internal/canon"},
 	"internal/yamldoc": {"internal/canon"},

@@ -71,6 +71,7 @@ func Open(path string, options ...Options) (*Store, error) {
 
 func open(path string, o bbolt.Options) (_ *Store, err error) {
 	s := &Store{}
+	s.seen.Size = memoSize
 	err = s.guard(func() (err error) {
 		s.db, err = bbolt.Open(path, 0o600, &o)
 		var system syscall.Errno

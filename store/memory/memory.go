@@ -51,18 +51,22 @@ func (s *Store) Get(ctx context.Context, issuer string, ids []lineage.ID) ([]sto
 		return out, nil
 	}
 	for i, id := range ids {
-		if k := sp.records[id]; k != nil {
-			out[i] = sp.entry(k)
+		r, found, err := sp.Record(id)
+		if err != nil {
+			return nil, err
+		}
+		if found {
+			out[i] = sp.entry(r)
 		}
 	}
 	return out, nil
 }
 
 // entry returns a record with all that was written about it later.
-func (sp *space) entry(k *kept) store.Entry {
-	e := store.Entry{Record: k.record}
+func (sp *space) entry(r lineage.Record) store.Entry {
+	e := store.Entry{Record: r}
 	var room [256]byte
-	for _, sel := range k.selectors {
+	for _, sel := range r.Selectors() {
 		if m, ok := sp.marks[sel]; ok {
 			e.Marks = append(e.Marks, m)
 		}
@@ -146,7 +150,7 @@ func (s *Store) scan(ctx context.Context, issuer string, sel lineage.Selector, f
 	if sp == nil {
 		sp = newSpace()
 	}
-	var all []*kept
+	var all []uint32
 	if l := sp.index[sel]; l != nil {
 		all = l.all
 	}
@@ -156,26 +160,28 @@ func (s *Store) scan(ctx context.Context, issuer string, sel lineage.Selector, f
 	}
 	part := all[start:min(start+chunk, len(all))]
 	out := make([]lineage.Record, len(part))
-	for i, k := range part {
-		out[i] = k.record
+	for i, number := range part {
+		if out[i], err = sp.record(number); err != nil {
+			return nil, err
+		}
 	}
 	return out, nil
 }
 
 // start returns the index in all at which a scan from the position begins.
-func (sp *space) start(all []*kept, from store.Position) (int, error) {
+func (sp *space) start(all []uint32, from store.Position) (int, error) {
 	start := 0
 	if !from.Since.IsZero() { // a time of issue may lie before the zero time
-		start, _ = slices.BinarySearchFunc(all, place{at: from.Since}, (*kept).compare)
+		start, _ = slices.BinarySearchFunc(all, since(from.Since), sp.compare)
 	}
 	if from.After.IsZero() {
 		return start, nil
 	}
-	last, found := sp.records[from.After]
+	last, found := sp.numbers[from.After]
 	if !found {
 		return 0, fmt.Errorf("%w: scan from an unknown record", store.ErrInvalid)
 	}
-	behind, exact := slices.BinarySearchFunc(all, last.place, (*kept).compare)
+	behind, exact := slices.BinarySearchFunc(all, sp.records[last].place, sp.compare)
 	if exact {
 		behind++
 	}

@@ -4,17 +4,24 @@ import (
 	"bytes"
 	"cmp"
 	"container/heap"
+	"errors"
+	"fmt"
+	"math"
 	"slices"
 	"time"
 
+	"github.com/tokenboundary/tokenboundary/internal/recent"
 	"github.com/tokenboundary/tokenboundary/lineage"
 	"github.com/tokenboundary/tokenboundary/store"
 )
 
-// space is the state of one issuer. It is a store.View; the Store's lock guards it.
+// space is the state of one issuer. It is a store.View; the Store's lock guards it. Records are kept as bytes and named by
+// numbers, so that the garbage collector has next to nothing to look at however many there are.
 type space struct {
 	now      time.Time
-	records  map[lineage.ID]*kept
+	records  []kept
+	numbers  map[lineage.ID]uint32
+	decoded  recent.Cache[lineage.ID, lineage.Record]
 	index    map[lineage.Selector]*list
 	marks    map[lineage.Selector]lineage.Mark
 	heads    map[string]store.Head
@@ -24,9 +31,13 @@ type space struct {
 
 var _ store.View = (*space)(nil)
 
+// maxDecoded is how many records are remembered decoded.
+const maxDecoded = 1024
+
 func newSpace() *space {
 	return &space{
-		records: map[lineage.ID]*kept{},
+		numbers: map[lineage.ID]uint32{},
+		decoded: recent.Cache[lineage.ID, lineage.Record]{Size: maxDecoded},
 		index:   map[lineage.Selector]*list{},
 		marks:   map[lineage.Selector]lineage.Mark{},
 		heads:   map[string]store.Head{},
@@ -42,50 +53,68 @@ func (s *Store) space(issuer string) *space {
 	return sp
 }
 
-// kept is a record and what would have to be computed of it again and again.
+// kept is a record, and where it lies.
 type kept struct {
 	place     place
-	record    lineage.Record
-	selectors []lineage.Selector
+	raw, body []byte
 }
 
-// place is where a record lies in a list: by issue time and then id.
+// place is where a record lies in a list: by issue time, in milliseconds, and then id.
 type place struct {
-	at time.Time
+	at int64
 	id lineage.ID
 }
 
-func (k *kept) compare(p place) int {
-	return cmp.Or(k.place.at.Compare(p.at), bytes.Compare(k.place.id[:], p.id[:]))
+func (p place) compare(q place) int {
+	return cmp.Or(cmp.Compare(p.at, q.at), bytes.Compare(p.id[:], q.id[:]))
 }
 
-// list holds the records that carry a selector, in order.
-type list struct{ all []*kept }
+// since lies before the places of all that was issued at t or later, and behind the others.
+func since(t time.Time) place { return place{at: t.Add(time.Millisecond - 1).UnixMilli()} }
+
+// compare compares the place of a record with p.
+func (sp *space) compare(number uint32, p place) int { return sp.records[number].place.compare(p) }
+
+// list holds the numbers of the records that carry a selector, in the order of their places.
+type list struct{ all []uint32 }
 
 // near is how many of the last records of a list are looked at first: records come in order, nearly.
 const near = 32
 
-// add puts k where it belongs.
-func (l *list) add(k *kept) {
+// add puts a record where it belongs.
+func (sp *space) add(l *list, number uint32) {
+	p := sp.records[number].place
 	from := max(0, len(l.all)-near)
-	if from > 0 && l.all[from].compare(k.place) > 0 {
+	if from > 0 && sp.compare(l.all[from], p) > 0 {
 		from = 0
 	}
-	at, found := slices.BinarySearchFunc(l.all[from:], k.place, (*kept).compare)
-	if at += from; found {
-		l.all[at] = k
-	} else {
-		l.all = slices.Insert(l.all, at, k)
+	at, _ := slices.BinarySearchFunc(l.all[from:], p, sp.compare)
+	l.all = slices.Insert(l.all, from+at, number)
+}
+
+// record returns the record with the number.
+func (sp *space) record(number uint32) (lineage.Record, error) {
+	k := sp.records[number]
+	if r, found := sp.decoded.Get(k.place.id); found {
+		return r, nil
 	}
+	r, err := lineage.Decode(k.raw, k.body)
+	if err != nil {
+		return lineage.Record{}, fmt.Errorf("memory: %w", err)
+	}
+	sp.decoded.Put(k.place.id, r)
+	return r, nil
 }
 
 func (sp *space) Clock() (time.Time, uint64, error) { return sp.now, uint64(len(sp.feed)), nil }
 
 func (sp *space) Record(id lineage.ID) (lineage.Record, bool, error) {
-	if k := sp.records[id]; k != nil {
-		return k.record, true, nil
+	number, found := sp.numbers[id]
+	if !found {
+		return lineage.Record{}, false, nil
 	}
-	return lineage.Record{}, false, nil
+	r, err := sp.record(number)
+	return r, true, err
 }
 
 func (sp *space) Head(key string) (store.Head, error) {
@@ -111,15 +140,25 @@ func (sp *space) SetClock(now time.Time, _ uint64) error {
 }
 
 func (sp *space) PutRecord(r lineage.Record) error {
-	k := &kept{place{r.IssuedAt, r.ID()}, r, r.Selectors()}
-	sp.records[k.place.id] = k
-	for _, sel := range k.selectors {
+	id := r.ID()
+	sp.decoded.Put(id, r)
+	if number, found := sp.numbers[id]; found { // its body was erased
+		sp.records[number].body = r.RawBody()
+		return nil
+	}
+	if len(sp.records) == math.MaxUint32 {
+		return errors.New("memory: the store is full")
+	}
+	number := uint32(len(sp.records))
+	sp.records = append(sp.records, kept{place{r.IssuedAt.UnixMilli(), id}, r.Raw(), r.RawBody()})
+	sp.numbers[id] = number
+	for _, sel := range r.Selectors() {
 		l := sp.index[sel]
 		if l == nil {
 			l = &list{}
 			sp.index[sel] = l
 		}
-		l.add(k)
+		sp.add(l, number)
 	}
 	return nil
 }
