@@ -41,13 +41,19 @@ func scrubbed(err error, c Credential) string {
 	return scrub(err, c).Error()
 }
 
+// longText is how long the text of an error may be, in bytes, to be kept.
+const longText = 1 << 10
+
 // telling is how many bytes of a credential in a row give it away.
 const telling = 12
 
 // repeats reports whether a text has a piece of a secret in it, in any spelling that programs have for it.
 func repeats(text, secret string) bool {
-	if len(secret) > canon.MaxToken { // which no plug-in was given
+	switch {
+	case len(secret) > canon.MaxToken: // which no plug-in was given
 		return false
+	case len(text) > longText: // nobody looks through that
+		return true
 	}
 	n := min(telling, len(secret))
 	words := func(r rune) bool { return r == ' ' && !strings.Contains(secret, " ") }

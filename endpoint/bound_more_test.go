@@ -79,7 +79,7 @@ func TestGuessesOfAClientAreBoundedWork(t *testing.T) {
 				if i > 0 { // the first of its kind may write what all nodes share
 					require.LessOrEqual(t, work.reads, int64(2))
 					require.LessOrEqual(t, work.writes, int64(1))
-					require.LessOrEqual(t, work.bytes, uint64(maxBytes))
+					require.LessOrEqual(t, work.bytes, uint64(2*maxBytes)) // a client that is known may cost more
 				}
 			}
 		})

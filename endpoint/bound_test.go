@@ -15,7 +15,7 @@ import (
 // What an unauthenticated request may cost.
 const (
 	maxBytes  = 1 << 20
-	maxAllocs = 2_000
+	maxAllocs = 2_500
 )
 
 // public says how often the routes that are for everybody read the store, at most. No other route reads it before the

@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tokenboundary/tokenboundary/exchange"
+	"github.com/tokenboundary/tokenboundary/internal/canon"
 )
 
 const formType = "application/x-www-form-urlencoded"
@@ -74,30 +75,29 @@ func TestALongContentTypeIsNotParsed(t *testing.T) {
 	}
 }
 
-// TestDetailsAreBounded: in entries and in members, wherever they stand.
-func TestDetailsAreBounded(t *testing.T) {
-	entries := func(n int) string { return "[" + strings.TrimSuffix(strings.Repeat(`{"type":"t"},`, n), ",") + "]" }
-	members := func(n int) string {
-		return `[{"type":"t","list":[{"a":0}` + strings.Repeat(`,{"a":0}`, n-3) + `]}]`
+// TestDetailsAreBoundedByTheirLength, however many entries or members that is.
+func TestDetailsAreBoundedByTheirLength(t *testing.T) {
+	const room = canon.MaxDetails - len("[]")
+	fill := func(entry string) string {
+		return "[" + strings.TrimSuffix(strings.Repeat(entry+",", room/(len(entry)+1)), ",") + "]"
 	}
-	for name, c := range map[string]struct{ details, why string }{
-		"as many entries":  {entries(128), ""},
-		"too many entries": {entries(129), "too many entries"},
-		"as many members":  {members(512), ""},
-		"too many members": {members(513), "too many members"},
-		"a long list":      {`[{"type":"t","list":[0` + strings.Repeat(",0", 10_000) + `]}]`, ""},
+	for name, details := range map[string]string{
+		"entries":        fill(`{"type":"t"}`),
+		"larger entries": fill(`{"actions":["read"],"identifier":"d","type":"doc"}`),
+		"members":        `[{"list":[{"a":0}` + strings.Repeat(`,{"a":0}`, 4000) + `],"type":"t"}]`,
+		"a text of JSON": `[{"note":"` + strings.Repeat(`\"k\":1,`, 3000) + `","type":"doc"}]`,
+		"a long list":    `[{"list":[0` + strings.Repeat(",0", 10_000) + `],"type":"t"}]`,
 	} {
 		t.Run(name, func(t *testing.T) {
-			req, err := exchange.Parse(form(t, url.Values{"grant_type": {"client_credentials"}, "authorization_details": {c.details}}))
-			if c.why == "" {
-				require.NoError(t, err)
-				require.JSONEq(t, c.details, string(req.Details))
-				return
-			}
-			require.ErrorContains(t, err, c.why)
-			require.ErrorContains(t, err, "invalid_authorization_details")
+			require.LessOrEqual(t, len(details), canon.MaxDetails)
+			req, err := exchange.Parse(form(t, url.Values{"grant_type": {"client_credentials"}, "authorization_details": {details}}))
+			require.NoError(t, err)
+			require.JSONEq(t, details, string(req.Details))
 		})
 	}
+	_, err := exchange.Parse(form(t, url.Values{"grant_type": {"client_credentials"}, "authorization_details": {strings.Repeat("[", canon.MaxDetails+1)}}))
+	require.ErrorContains(t, err, "too long")
+	require.ErrorContains(t, err, "invalid_authorization_details")
 }
 
 // status returns the status that an *exchange.Error is answered with.

@@ -3,7 +3,6 @@ package exchange
 import (
 	"bytes"
 	"encoding/json"
-	"maps"
 	"slices"
 	"strconv"
 	"time"
@@ -11,13 +10,6 @@ import (
 	"github.com/tokenboundary/tokenboundary"
 	"github.com/tokenboundary/tokenboundary/internal/canon"
 	"github.com/tokenboundary/tokenboundary/lineage"
-)
-
-// Bounds on authorization_details: its entries, and the members of all objects in it. They are read before the client is
-// authenticated, and each costs many times its length.
-const (
-	maxEntries = 128
-	maxMembers = 512
 )
 
 // typeTask is the type of the authorization_details entry that asks for a task.
@@ -37,23 +29,17 @@ func parseDetails(param string) (*tokenboundary.TaskSpec, json.RawMessage, error
 		return nil, nil, badDetails("is too long")
 	}
 	raw, err := canon.JSON([]byte(param))
-	switch {
-	case err != nil:
+	if err != nil {
 		return nil, nil, badDetails("is not acceptable JSON")
-	case bytes.Count(raw, []byte(`":`)) > maxMembers:
-		return nil, nil, badDetails("has too many members")
 	}
-	var entries []json.RawMessage
-	if raw[0] != '[' || json.Unmarshal(raw, &entries) != nil {
+	entries, isArray := canon.Elements(raw)
+	if !isArray {
 		return nil, nil, badDetails("is not an array")
-	}
-	if len(entries) > maxEntries {
-		return nil, nil, badDetails("has too many entries")
 	}
 	var task *tokenboundary.TaskSpec
 	var rest [][]byte
 	for _, entry := range entries {
-		members, kind, err := typed(entry)
+		kind, err := typeOf(entry)
 		switch {
 		case err != nil:
 			return nil, nil, err
@@ -63,39 +49,46 @@ func parseDetails(param string) (*tokenboundary.TaskSpec, json.RawMessage, error
 		case task != nil:
 			return nil, nil, badDetails("asks for more than one task")
 		}
-		if task, err = parseTask(members); err != nil {
+		if task, err = parseTask(entry); err != nil {
 			return nil, nil, err
 		}
 	}
-	if len(rest) == 0 {
+	switch {
+	case len(rest) == 0:
 		return task, nil, nil
+	case task == nil:
+		return nil, raw, nil
 	}
 	return task, slices.Concat([]byte{'['}, bytes.Join(rest, []byte{','}), []byte{']'}), nil
 }
 
-// typed returns the members of an entry and its type. Members are compared by their exact names.
-func typed(entry json.RawMessage) (map[string]json.RawMessage, string, error) {
-	members, err := canon.Object(entry)
-	if err != nil {
-		return nil, "", badDetails("has an entry that is not an object")
+// typeOf returns the type of an entry.
+func typeOf(entry json.RawMessage) (string, error) {
+	if entry[0] != '{' {
+		return "", badDetails("has an entry that is not an object")
 	}
-	kind, ok := text(members["type"])
+	value, _ := canon.Field(entry, "type")
+	kind, ok := text(value)
 	if !ok || canon.Name(kind) != nil {
-		return nil, "", badDetails("has an entry without a type")
+		return "", badDetails("has an entry without a type")
 	}
-	return members, kind, nil
+	return kind, nil
 }
 
 // parseTask reads the entry that asks for a task. A member it does not know is refused, not ignored: it may have been
 // meant to bound the task.
-func parseTask(members map[string]json.RawMessage) (*tokenboundary.TaskSpec, error) {
+func parseTask(entry json.RawMessage) (*tokenboundary.TaskSpec, error) {
+	members, err := canon.ReadMembers(entry)
+	if err != nil {
+		return nil, badDetails("is not acceptable JSON")
+	}
 	var spec tokenboundary.TaskSpec
-	if _, given := members["purpose"]; !given {
+	if _, given := members.Get("purpose"); !given {
 		return nil, badDetails("asks for a task without a purpose")
 	}
-	for _, name := range slices.Sorted(maps.Keys(members)) {
-		value, ok := members[name], true
-		switch name {
+	for _, m := range members {
+		value, ok := m.Value, true
+		switch m.Name {
 		case "type":
 		case "purpose":
 			spec.Purpose, ok = text(value)
@@ -117,7 +110,7 @@ func parseTask(members map[string]json.RawMessage) (*tokenboundary.TaskSpec, err
 			return nil, badDetails("asks for a task with an unknown member")
 		}
 		if !ok {
-			return nil, badDetails("asks for a task with a bad " + name)
+			return nil, badDetails("asks for a task with a bad " + m.Name)
 		}
 	}
 	return &spec, nil

@@ -44,10 +44,10 @@ func registered(t *testing.T, keys ...crypto.PublicKey) *identity.Source {
 func TestAnAssertionIsBoundedInSize(t *testing.T) {
 	s := registered(t, esKey.Public())
 	header := m{"alg": "ES256"}
-	longest := padded(t, header, 8<<10)
-	require.InDelta(t, 8<<10, len(longest.Value), 3)
+	longest := padded(t, header, 16<<10)
+	require.InDelta(t, 16<<10, len(longest.Value), 3)
 	accepts(t, s, longest)
-	refuses(t, s, padded(t, header, 8<<10+8), "assertion is too long")
+	refuses(t, s, padded(t, header, 16<<10+8), "assertion is too long")
 }
 
 // TestAnAssertionWithoutAKidIsTriedWithFewKeys: a stranger can send one, so the work is bounded by what the keys cost. One

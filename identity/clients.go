@@ -23,7 +23,7 @@ const minSecret = 16
 // Bounds on a client assertion, which is looked at before anybody is authenticated.
 const (
 	maxAssertion     = 5 * time.Minute // how far ahead it may expire
-	maxAssertionSize = 8 << 10         // bytes
+	maxAssertionSize = 16 << 10        // bytes
 )
 
 // ClientsConfig configures the source by which clients authenticate.

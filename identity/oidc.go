@@ -89,7 +89,7 @@ func newIssuer(cfg OIDCConfig) (*issuer, error) {
 	}
 	v := verifier{keys: keys, algs: algs, use: "sig"}
 	idToken, jwt := v, v
-	idToken.types, jwt.types = idTokenTypes, []string{"", "jwt", "at+jwt"}
+	idToken.types, jwt.types = []string{"", "jwt"}, []string{"", "jwt", "at+jwt"}
 	return &issuer{
 		cfg:    cfg,
 		ns:     namespace{cfg.Issuer, cfg.Issuer, cfg.SubjectPrefix},
@@ -102,11 +102,7 @@ func (s *issuer) identify(ctx context.Context, cred tokenboundary.Credential) (t
 	if !known {
 		return tokenboundary.Principal{}, notMine("type of credential")
 	}
-	types := jwtTypes
-	if cred.Type == tokenboundary.TypeIDToken {
-		types = idTokenTypes
-	}
-	tok, err := front.ParseAs(cred.Value, types...)
+	tok, err := front.Parse(cred.Value) // of any type: another issuer's may be for another source
 	if err != nil {
 		return tokenboundary.Principal{}, fmt.Errorf("identity: %w", err)
 	}

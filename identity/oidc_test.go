@@ -247,3 +247,17 @@ func TestOIDCRefusesConfig(t *testing.T) {
 	_, err := identity.OIDC(identity.OIDCConfig{})
 	require.Error(t, err)
 }
+
+// TestATokenOfAnotherIssuerIsLeftToTheNextSource, whatever its type: that is for whoever knows the issuer.
+func TestATokenOfAnotherIssuerIsLeftToTheNextSource(t *testing.T) {
+	s := source(t, identity.OIDC, oidcConfig(t))
+	foreign := with(alice, m{"iss": "https://other.example"})
+	for _, typ := range []string{"JWT", "oauth-id-jag+jwt", "txntoken+jwt", "secevent+jwt"} {
+		cred := tokenboundary.Credential{
+			Type:  tokenboundary.TypeJWT,
+			Value: token(t, rogue, m{"alg": "ES256", "kid": "x", "typ": typ}, foreign),
+		}
+		_, err := s.Identify(t.Context(), cred)
+		require.ErrorIs(t, err, tokenboundary.ErrNotMine, typ)
+	}
+}

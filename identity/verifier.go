@@ -22,13 +22,8 @@ const maxLeeway = 5 * time.Minute
 // defaultAlgs are the algorithms accepted where none are configured.
 var defaultAlgs = []string{"ES256", "ES384", "EdDSA", "Ed25519", "RS256", "PS256"}
 
-// The types of token (typ) that any source takes for a kind of credential. Others are refused before their claims are
-// looked at; which of these a source takes, its verifier says.
-var (
-	idTokenTypes   = []string{"", "jwt"}
-	jwtTypes       = []string{"", "jwt", "jose", "at+jwt"}
-	assertionTypes = []string{"", "jwt", "client-authentication+jwt"}
-)
+// assertionTypes are the types (typ) of a client assertion (RFC 7523bis), known before its claims are looked at.
+var assertionTypes = []string{"", "jwt", "client-authentication+jwt"}
 
 // verifier checks that a token is of an accepted type and signed by one of the keys of a source.
 type verifier struct {

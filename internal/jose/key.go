@@ -20,7 +20,7 @@ import (
 const (
 	minRSA = 2048
 	maxRSA = 8192
-	// maxExponent is the exponent of nearly every key. A larger one multiplies the work of a verification.
+	// maxExponent is the exponent of nearly every key. A larger one multiplies the work of a verification: its key is skipped.
 	maxExponent = 1<<16 + 1
 )
 
@@ -135,7 +135,10 @@ func parseRSA(m map[string]json.RawMessage) (crypto.PublicKey, error) {
 		return nil, errors.New("exponent of the wrong form")
 	}
 	pub := &rsa.PublicKey{N: new(big.Int).SetBytes(n), E: int(new(big.Int).SetBytes(e).Int64())}
-	return pub, checkRSA(pub)
+	if err := checkRSA(pub); err != nil || pub.E > maxExponent { // the other keys of the set are none the worse for it
+		return nil, err
+	}
+	return pub, nil
 }
 
 func checkRSA(pub *rsa.PublicKey) error {
@@ -144,7 +147,7 @@ func checkRSA(pub *rsa.PublicKey) error {
 		return errors.New("RSA key is shorter than 2048 bits")
 	case bits > maxRSA:
 		return errors.New("RSA key is longer than 8192 bits")
-	case pub.N.Bit(0) == 0 || pub.E < 3 || pub.E&1 == 0 || pub.E > maxExponent:
+	case pub.N.Bit(0) == 0 || pub.E < 3 || pub.E&1 == 0 || pub.E > 1<<31-1:
 		return errors.New("RSA key with an impossible modulus or exponent")
 	case isROCA(pub.N):
 		return errors.New("RSA key of a kind that can be factored")

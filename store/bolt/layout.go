@@ -31,7 +31,7 @@ const (
 )
 
 // formatVersion is what this package writes and reads.
-const formatVersion = "1"
+const formatVersion = "2"
 
 var (
 	formatKey = []byte("format")

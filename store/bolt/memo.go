@@ -25,9 +25,13 @@ func know(r lineage.Record) *known {
 // memoSize is how many records a memo keeps at least, if so many have been asked for.
 const memoSize = 512
 
+// maxKnown is how large a record may be, in bytes, to be kept.
+const maxKnown = 16 << 10
+
 // memo spares decoding the same bytes again. It answers what a record's bytes mean, and never which these are: they are
 // read each time, and a record that has been erased or damaged since is not the one that is remembered. What was written
-// about a record, its marks and heads, is not kept.
+// about a record, its marks and heads, is not kept. Only what was decoded here is: a record that was handed in shares
+// what it points to with whoever made it.
 type memo struct {
 	recent.Cache[lineage.ID, *known]
 }
@@ -49,8 +53,8 @@ func (m *memo) decode(id lineage.ID, value []byte) (*known, error) {
 		return nil, errDamaged
 	}
 	k := know(r)
-	m.put(k)
+	if len(value) <= maxKnown {
+		m.Put(id, k)
+	}
 	return k, nil
 }
-
-func (m *memo) put(k *known) { m.Put(k.record.ID(), k) }

@@ -118,7 +118,6 @@ func (v *view) SetClock(now time.Time, seq uint64) error {
 
 func (v *view) PutRecord(r lineage.Record) error {
 	id, k := r.ID(), know(r)
-	v.seen.put(k)
 	e := entry{placeOf(r), make([][digestSize]byte, len(k.marks))}
 	for i, d := range k.marks {
 		e.selectors[i] = [digestSize]byte(d[:])

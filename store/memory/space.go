@@ -31,8 +31,12 @@ type space struct {
 
 var _ store.View = (*space)(nil)
 
-// maxDecoded is how many records are remembered decoded.
-const maxDecoded = 1024
+// maxDecoded is how many records are remembered decoded, and maxKept how large one may be for that, in bytes. Only what was
+// decoded here is remembered: a record that was handed in shares what it points to with whoever made it.
+const (
+	maxDecoded = 1024
+	maxKept    = 16 << 10
+)
 
 func newSpace() *space {
 	return &space{
@@ -102,7 +106,9 @@ func (sp *space) record(number uint32) (lineage.Record, error) {
 	if err != nil {
 		return lineage.Record{}, fmt.Errorf("memory: %w", err)
 	}
-	sp.decoded.Put(k.place.id, r)
+	if len(k.raw)+len(k.body) <= maxKept {
+		sp.decoded.Put(k.place.id, r)
+	}
 	return r, nil
 }
 
@@ -141,7 +147,6 @@ func (sp *space) SetClock(now time.Time, _ uint64) error {
 
 func (sp *space) PutRecord(r lineage.Record) error {
 	id := r.ID()
-	sp.decoded.Put(id, r)
 	if number, found := sp.numbers[id]; found { // its body was erased
 		sp.records[number].body = r.RawBody()
 		return nil
