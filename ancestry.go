@@ -26,8 +26,11 @@ func (h *hop) ancestry(ctx context.Context) error {
 
 // itself is the ancestry of a client that acts in its own right.
 func (h *hop) itself() error {
-	if !h.req.Subject.IsZero() || !h.req.Actor.IsZero() {
+	switch {
+	case !h.req.Subject.IsZero():
 		return refuse(CodeInvalidRequest, "subject_token", "this grant has no subject")
+	case !h.req.Actor.IsZero():
+		return refuse(CodeInvalidRequest, "actor_token", "this grant has no actor")
 	}
 	h.subject, h.session.Kind = h.g.party(h.client), h.client.Kind.party()
 	return nil
@@ -105,7 +108,7 @@ func (h *hop) present(ctx context.Context, c Credential, param string) (Principa
 // it, and by those that would grant it now.
 func (h *hop) inherit(ctx context.Context) error {
 	ceiling := derivable(h.parent.Record, h.client.ID)
-	if err := h.delegated(ctx, &ceiling, "subject_token"); err != nil {
+	if err := h.delegated(ctx, &ceiling); err != nil {
 		return err
 	}
 	h.ceiling, h.above = &ceiling, parentFacts(h.parent.Record, ceiling)
@@ -113,7 +116,7 @@ func (h *hop) inherit(ctx context.Context) error {
 }
 
 // delegated narrows the ceiling to what the client may derive from the parent by the rules in force now.
-func (h *hop) delegated(ctx context.Context, ceiling *lineage.Authority, param string) error {
+func (h *hop) delegated(ctx context.Context, ceiling *lineage.Authority) error {
 	if h.parent == nil || h.parent.Record.Body.Client == h.client.ID {
 		return nil
 	}
@@ -123,7 +126,7 @@ func (h *hop) delegated(ctx context.Context, ceiling *lineage.Authority, param s
 	}
 	ceiling.Access = grantedBy(ceiling.Access, now, func(r lineage.Reason) bool { return slices.Contains(r.Delegates, h.client.ID) })
 	if len(ceiling.Access) == 0 {
-		return refuse(CodeInvalidRequest, param, "not delegable to this client")
+		return h.unacceptable("not delegable to this client")
 	}
 	return nil
 }
@@ -148,7 +151,7 @@ func derivable(r lineage.Record, client string) lineage.Authority {
 	if r.Body.Client != client {
 		ceiling.Access = grantedBy(ceiling.Access, r.Body.Reasons, func(x lineage.Reason) bool { return slices.Contains(x.Delegates, client) })
 	}
-	return ceiling
+	return ceiling.Normal() // the policy sees it, and the record is shared
 }
 
 // parentFacts returns what policies see of the token that another is made from.

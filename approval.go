@@ -40,7 +40,7 @@ type Approval struct {
 
 // Approvals returns what waits for an approval by the groups that by belongs to, oldest first. By must be an operator.
 func (g *Governor) Approvals(ctx context.Context, by Client) ([]Approval, error) {
-	if err := g.reads(by, KindOperator); err != nil {
+	if err := g.reads(ctx, by, KindOperator); err != nil {
 		return nil, err
 	}
 	var out []Approval

@@ -216,8 +216,11 @@ func TestWhatDiesDuringAPollIsNotReleased(t *testing.T) {
 			}
 			require.Empty(t, tok.Value())
 			code, why := tb.CodeInvalidGrant, "revoked"
-			if name == "suspended" {
+			switch name {
+			case "suspended":
 				code, why = tb.CodeAuthorizationPending, "not yet"
+			case "client":
+				code = tb.CodeUnauthorizedClient
 			}
 			w.denies(err, code, why)
 		})

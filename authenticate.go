@@ -24,7 +24,10 @@ func (g *Governor) Authenticate(ctx context.Context, cred Credential) (Client, e
 	if errors.Is(err, ErrUnavailable) {
 		return Client{}, err
 	}
-	if err != nil || cred.ID != "" && cred.ID != p.Party.ID {
+	if err == nil && cred.ID != "" && cred.ID != p.Party.ID {
+		err = errors.New("the credential is another client's")
+	}
+	if err != nil {
 		return Client{}, g.stranger(ctx, cred, err)
 	}
 	c, err := g.cfg.Clients.Client(ctx, p.Party.ID)
@@ -85,18 +88,64 @@ const assertionLife = 5 * time.Minute
 
 // attestClient notes how old the client's assertion is: the client must not have been revoked since.
 func (h *hop) attestClient(p *proof) {
-	since := p.issued
-	if since.IsZero() {
-		if since = p.expires.Add(-assertionLife); since.After(h.now.Add(h.g.cfg.Lifetimes.ClockLeeway)) {
-			since = time.UnixMilli(0) // of a source that accepts longer ones: of any age
-		}
-	}
-	since = lineage.Time(since)
+	since := h.g.made(p, h.now)
 	if h.req.Grant == ClientCredentials && since.Before(h.since) {
 		h.since = since
 	}
 	sel := lineage.Selector{Kind: lineage.SelectClient, Value: h.client.ID}
 	h.evidence = append(h.evidence, store.Unrevoked{Selectors: []lineage.Selector{sel}, Since: since})
+}
+
+// made returns how old a client's assertion is.
+func (g *Governor) made(p *proof, now time.Time) time.Time {
+	since := p.issued
+	if since.IsZero() {
+		if since = p.expires.Add(-assertionLife); since.After(now.Add(g.cfg.Lifetimes.ClockLeeway)) {
+			since = time.UnixMilli(0) // of a source that accepts longer ones: of any age
+		}
+	}
+	return lineage.Time(since)
+}
+
+// standing is the condition under which c may do anything: it is not blocked, nor was it cut since the assertion was made
+// that it authenticated with. A secret has no age, and is stopped by a block only.
+func (g *Governor) standing(c Client) store.Unrevoked {
+	since := endOfTime
+	if c.proof != nil {
+		since = g.made(c.proof, g.now())
+	}
+	return store.Unrevoked{Selectors: []lineage.Selector{{Kind: lineage.SelectClient, Value: c.ID}}, Since: since}
+}
+
+// endOfTime is later than any cut.
+var endOfTime = time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)
+
+// stands checks that c may do anything. What changes something has that as a condition besides.
+func (g *Governor) stands(ctx context.Context, c Client) error {
+	need := g.standing(c)
+	marks, err := g.cfg.Store.Revoked(ctx, g.cfg.Issuer, need.Selectors)
+	if err != nil {
+		return unavailable("store", err)
+	}
+	for _, m := range marks {
+		if m.Kills(need.Since) {
+			return g.fallen(c, m, need.Since)
+		}
+	}
+	return nil
+}
+
+// fallen says what a mark on c means for whatever it asks: blocked, it may nothing; an assertion from before a cut proves
+// nothing any more.
+func (g *Governor) fallen(c Client, m lineage.Mark, since time.Time) error {
+	h := &hop{g: g, now: g.now(), client: c}
+	switch err := h.dead(m, since); {
+	case m.Blocked:
+		return ErrForbidden
+	case errors.Is(err, ErrUnavailable):
+		return err
+	}
+	return ErrUnauthenticated
 }
 
 // identify verifies a foreign credential by the first source that recognises it.

@@ -1,6 +1,7 @@
 package tokenboundary
 
 import (
+	"bytes"
 	"encoding/json"
 	"slices"
 	"strings"
@@ -183,10 +184,19 @@ func (c Claims) matches(r lineage.Record) bool {
 	}
 	return c.Issuer == r.Issuer && c.Subject == b.Subject.ID && slices.Equal(c.Audience, b.Audience) &&
 		c.ExpiresAt == r.ExpiresAt.Unix() && c.IssuedAt == r.IssuedAt.Unix() && r.ID().Is(c.ID) && c.ClientID == b.Client &&
-		isJoined(c.Scope, scopes) && c.Act.is(b.Actors) && slices.EqualFunc(c.Details, b.Granted.Details, slices.Equal) &&
+		isJoined(c.Scope, scopes) && c.Act.is(b.Actors) && slices.EqualFunc(c.Details, b.Granted.Details, sameJSON) &&
 		r.Root().Is(c.Grant) && slices.EqualFunc(r.Ancestors, c.Lineage, lineage.ID.Is) && c.Task.is(r) &&
 		c.SessionID == b.Session.ID && c.AuthTime == auth && c.ACR == b.Session.ACR && slices.Equal(c.AMR, b.Session.AMR) &&
 		bound == b.Bound && (c.Confirm == nil) == (b.Bound == "") && c.Recheck == seconds(b.Recheck)
+}
+
+// sameJSON reports whether raw says what canonical does: a Minter may spell it in its own way.
+func sameJSON(raw, canonical json.RawMessage) bool {
+	if bytes.Equal(raw, canonical) {
+		return true
+	}
+	own, err := canon.JSON(raw)
+	return err == nil && bytes.Equal(own, canonical)
 }
 
 // is reports whether a is the chain, the current actor first.

@@ -129,7 +129,7 @@ type proof struct {
 const readWindow = 60 * time.Second
 
 // reads checks that c may use a verb that changes nothing.
-func (g *Governor) reads(c Client, kinds ...ClientKind) error {
+func (g *Governor) reads(ctx context.Context, c Client, kinds ...ClientKind) error {
 	if !c.is(kinds...) {
 		return ErrForbidden
 	}
@@ -142,7 +142,7 @@ func (g *Governor) reads(c Client, kinds ...ClientKind) error {
 			return ErrUnauthenticated
 		}
 	}
-	return nil
+	return g.stands(ctx, c)
 }
 
 // spend returns the write that spends single-use evidence.

@@ -26,7 +26,7 @@ type Closure struct {
 // for it. It counts from behind the record after (zero: from the beginning) until all is counted or the context ends.
 // It walks an index once, whatever the depth of the tree. By must be an operator.
 func (g *Governor) Closure(ctx context.Context, by Client, sel lineage.Selector, after lineage.ID) (Closure, error) {
-	if err := g.reads(by, KindOperator); err != nil {
+	if err := g.reads(ctx, by, KindOperator); err != nil {
 		return Closure{}, err
 	}
 	if _, err := lineage.ParseSelector(sel.String()); err != nil {

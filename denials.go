@@ -52,6 +52,14 @@ func (d *denials) recall(client string, digest [sha256.Size]byte, now time.Time,
 	return lineage.ID{}, 0
 }
 
+// recent reports whether the client was denied anything in the current minute.
+func (d *denials) recent(client string, now time.Time) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	w := d.clients[client]
+	return w != nil && now.Sub(w.start) < time.Minute && !now.Before(w.start)
+}
+
 // remember notes a recorded denial.
 func (d *denials) remember(client string, digest [sha256.Size]byte, id lineage.ID) {
 	d.mu.Lock()
@@ -64,6 +72,7 @@ func (d *denials) remember(client string, digest [sha256.Size]byte, id lineage.I
 // deny records a refusal and spends the single-use evidence that came with the request. Where the record cannot be
 // written the answer is still the refusal, and Health says so.
 func (h *hop) deny(ctx context.Context, no *refusal) (Decision, error) {
+	no = h.told(no)
 	r := h.ruling
 	d := Decision{
 		Effect: Deny, Code: no.code, Parameter: no.param, Client: h.client.ID, Subject: h.subject, Actors: h.chain,
@@ -101,6 +110,18 @@ func (h *hop) deny(ctx context.Context, no *refusal) (Decision, error) {
 		return d, nil
 	}
 	return h.commitDenial(ctx, d, tx, digest)
+}
+
+// told returns a refusal as the client is told it. Of a client that is blocked all that it holds is dead: the reason is the
+// block, in whatever way it asks.
+func (h *hop) told(no *refusal) *refusal {
+	own := lineage.Selector{Kind: lineage.SelectClient, Value: h.client.ID}
+	for _, e := range h.sources() {
+		if slices.ContainsFunc(e.Marks, func(m lineage.Mark) bool { return m.Blocked && m.Selector == own }) {
+			return &refusal{code: CodeUnauthorizedClient, param: "client_id", why: "revoked: " + own.Kind}
+		}
+	}
+	return no
 }
 
 // denyFirst answers a refusal that changes something, and a poll that has to wait: what they change is written, or nothing

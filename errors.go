@@ -15,7 +15,8 @@ var (
 	ErrNotMine = errors.New("tokenboundary: credential not recognised by this source")
 	// ErrUnauthenticated means that the client could not be authenticated. It is not recorded.
 	ErrUnauthenticated = errors.New("tokenboundary: client authentication failed")
-	// ErrForbidden means that an authenticated client is not of the kind that may do this.
+	// ErrForbidden means that an authenticated client is not of the kind that may do this, or is blocked. It is not
+	// recorded.
 	ErrForbidden = errors.New("tokenboundary: not permitted for this client")
 	// ErrDenied is matched by a DeniedError.
 	ErrDenied = errors.New("tokenboundary: denied")
@@ -113,7 +114,10 @@ func (h *hop) unacceptable(why string) error {
 	case Exchange:
 		return refuse(CodeInvalidRequest, "subject_token", why)
 	}
-	return refuse(CodeInvalidRequest, "client_assertion", why)
+	if h.client.proof != nil {
+		return refuse(CodeInvalidRequest, "client_assertion", why)
+	}
+	return refuse(CodeInvalidRequest, "client_id", why)
 }
 
 func (r *refusal) Error() string { return string(r.code) + ": " + r.why }

@@ -20,7 +20,7 @@ const feedPoll = time.Second
 // reasons, or an operator.
 func (g *Governor) Revocations(ctx context.Context, by Client, after uint64) iter.Seq2[lineage.Revocation, error] {
 	return func(yield func(lineage.Revocation, error) bool) {
-		if err := g.reads(by, KindResource, KindOperator); err != nil {
+		if err := g.reads(ctx, by, KindResource, KindOperator); err != nil {
 			yield(lineage.Revocation{}, err)
 			return
 		}

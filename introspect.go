@@ -18,7 +18,7 @@ type State struct {
 // inactive, and so is one whose recheck interval is over and that would not be issued now. By must be a
 // resource or an operator.
 func (g *Governor) Introspect(ctx context.Context, by Client, raw string) (State, error) {
-	if err := g.reads(by, KindResource, KindOperator); err != nil {
+	if err := g.reads(ctx, by, KindResource, KindOperator); err != nil {
 		return State{}, err
 	}
 	e, err := g.own(ctx, raw)
@@ -36,5 +36,7 @@ func (g *Governor) Introspect(ctx context.Context, by Client, raw string) (State
 			return State{}, err
 		}
 	}
-	return State{true, claimsOf(e.Record)}, nil
+	c := claimsOf(e.Record)
+	c.Audience, c.AMR, c.Details = slices.Clone(c.Audience), slices.Clone(c.AMR), slices.Clone(c.Details)
+	return State{true, c}, nil
 }

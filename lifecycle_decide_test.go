@@ -60,6 +60,21 @@ func (q ask) unacceptable() tb.Code {
 	return tb.CodeInvalidRequest
 }
 
+// told is an answer as the client is told it. To one that is blocked, and so is n which it presents, whatever is refused is
+// refused by one code.
+func (m *model) told(client string, n *node, a answer) answer {
+	if !m.blocked(client) || len(a.made) > 0 || !n.up(func(x *node) bool { return x.client == client }) {
+		return a
+	}
+	a.codes = slices.Clone(a.codes)
+	for i, code := range a.codes {
+		if !slices.Contains([]tb.Code{busy, tb.CodeAuthorizationPending, tb.CodeSlowDown}, code) {
+			a.codes[i] = tb.CodeUnauthorizedClient
+		}
+	}
+	return a
+}
+
 // derive answers an exchange of a token of ours. Who else may derive is what the policy says now of what the token stands
 // for.
 func (m *model) derive(q ask) answer {
@@ -226,17 +241,17 @@ func (m *model) postpone(q ask, n node) answer {
 		q.task, end = &task, earlier(end, task.deadline)
 	}
 	n.kind, n.expires, n.wait, n.asked, n.interval = lineage.KindApproval, m.bound(q, end), "pending", q, patience
-	if codes := m.obstacles(q, &n); len(codes) > 0 {
-		return refusal(codes...)
-	}
-	open := 0
+	codes, open := m.obstacles(q, &n), 0
 	for _, x := range m.nodes {
 		if x.client == n.client && (x.wait == "pending" || x.wait == "approved") && m.lives(x) {
 			open++
 		}
 	}
-	if open >= mostDeferred {
-		return refusal(tb.CodeInvalidRequest)
+	if open >= mostDeferred { // which may be noticed first
+		codes = append(codes, tb.CodeInvalidRequest)
+	}
+	if len(codes) > 0 {
+		return refusal(codes...)
 	}
 	return answer{codes: []tb.Code{tb.CodeAuthorizationPending}, made: []*node{&n}}
 }
@@ -267,7 +282,7 @@ func (m *model) obstacles(q ask, n *node) (codes []tb.Code) {
 		for _, x := range all {
 			switch kind := c.what.kind; {
 			case !c.kills(x):
-			case c.open && kind == lineage.SelectClient:
+			case c.open && kind == lineage.SelectClient && x == n:
 				codes = append(codes, tb.CodeUnauthorizedClient)
 			case c.open && (kind == lineage.SelectConnection || kind == lineage.SelectPath):
 				codes = append(codes, tb.CodeInvalidTarget)

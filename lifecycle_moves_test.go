@@ -27,7 +27,7 @@ var moves = func() (all []move) {
 		{"task", 13, (*history).turnTask}, {"retire", 2, (*history).retireOne}, {"cut", 3, (*history).cutOne},
 		{"block", 1, (*history).block}, {"lift", 12, (*history).lift}, {"risk", 3, (*history).signalRisk},
 		{"assurance", 1, (*history).signalAssurance}, {"env", 2, (*history).signalEnv}, {"ended", 1, (*history).endSession},
-		{"freeze inside", 15, (*history).freezeInside},
+		{"freeze inside", 15, (*history).freezeInside}, {"blocked operator", 2, (*history).blockOperator},
 		{"policy", 5, (*history).replacePolicy}, {"reloaded", 2, (*history).signalReloaded},
 		{"wait", 7, (*history).wait}, {"restart", 1, (*history).restartAny},
 	} {
@@ -49,7 +49,7 @@ func (h *history) token(q ask, subject tb.Credential, answers func(ask) answer) 
 		req.Resource = []string{crm}
 	}
 	h.note("%s %s %v deferrable=%v", q.client, q.connection, q.scopes, q.deferrable)
-	got, refresh := h.issue(req, answers(q))
+	got, refresh := h.issue(req, h.told(q.client, q.parent, answers(q)))
 	h.keepRefresh(got, refresh)
 	return got
 }
@@ -145,7 +145,7 @@ func (h *history) refreshOne() string {
 	h.note("%s of %s by %s %v", what, h.say(f), client, scopes)
 	subject, alive := tb.Credential{Type: tb.TypeRefreshToken, Value: f.issued[i]}, h.lives(f)
 	got, refresh := h.issue(tb.Request{Grant: tb.Refresh, Client: h.as(client), Scopes: scopes, Subject: subject},
-		h.model.refresh(client, f, i, scopes))
+		h.told(client, f, h.model.refresh(client, f, i, scopes)))
 	switch {
 	case got == "ok" && i == last:
 		h.keepRefresh(got, refresh)
@@ -180,7 +180,11 @@ func (h *history) pollOne() string {
 	client := some(h, append(slices.Clone(agents), slices.Repeat([]string{w.client}, 20)...))
 	h.note("%s by %s", h.say(w), client)
 	req := tb.Request{Grant: tb.Deferred, Client: h.as(client), Subject: tb.Credential{Type: tb.TypeDeferralCode, Value: w.value}}
-	got, refresh := h.issue(req, h.model.poll(client, w))
+	want := h.model.poll(client, w)
+	if client == w.client {
+		want = h.told(client, w, want)
+	}
+	got, refresh := h.issue(req, want)
 	h.keepRefresh(got, refresh)
 	return got
 }
@@ -202,11 +206,16 @@ func (h *history) approveOne() string {
 	return to + " " + h.call(want, got)
 }
 
-// caller returns a client, or the operator, or anybody.
+// deputy is an operator that can be blocked; ops, who lifts blocks, is not.
+var deputy = tb.Client{ID: "deputy", Kind: tb.KindOperator}
+
+var operators = []string{ops.ID, deputy.ID}
+
+// caller returns a client, or an operator, or anybody.
 func (h *history) caller(client string) tb.Client {
 	switch {
 	case h.chance(30):
-		return ops
+		return some(h, []tb.Client{ops, deputy})
 	case h.chance(25):
 		return h.client(some(h, agents))
 	}
@@ -261,6 +270,19 @@ func (h *history) freezeInside() string {
 	return ""
 }
 
+// blockOperator blocks an operator, which then tries to change a task: nothing happens. It is let in again.
+func (h *history) blockOperator() string {
+	t := h.node(lineage.KindTask)
+	if t == nil {
+		return ""
+	}
+	name := name{lineage.SelectClient, deputy.ID}
+	h.revokeName(name, lineage.Block)
+	got := h.turn(t, deputy, some(h, []tb.TaskState{tb.TaskSuspended, tb.TaskActive, tb.TaskCompleted, tb.TaskRevoked}))
+	h.revokeName(name, lineage.Lift)
+	return got
+}
+
 func (h *history) retireOne() string {
 	n := h.node(lineage.KindToken, lineage.KindGrant)
 	if n == nil {
@@ -290,6 +312,9 @@ func (h *history) named(kinds ...string) name {
 	}
 	if h.chance(25) {
 		values[lineage.SelectSubject] = "eve" // who approves
+	}
+	if h.chance(40) {
+		values[lineage.SelectClient] = some(h, []string{deputy.ID, "lead"})
 	}
 	kind := some(h, kinds)
 	return name{kind, values[kind]}

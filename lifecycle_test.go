@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	tb "github.com/tokenboundary/tokenboundary"
 	"github.com/tokenboundary/tokenboundary/lineage"
 )
 
@@ -57,6 +58,7 @@ var reached = map[string]int{
 	"cut: client": 2, "cut: connection": 2, "cut: path": 3,
 	"lift: subject": 3, "lift: actor": 2, "lift: client": 2, "lift: connection": 3, "lift: path": 2,
 	"risk: keeps": 20, "risk: revokes": 7, "env: revokes": 4, "reloaded: revokes": 2, "assurance: keeps": 12, "ended: revokes": 8,
+	"state: a blocked operator": 4, "blocked operator: active not permitted for this client": 5, "derive: unauthorized_client": 1,
 	"freeze inside: active ok": 3, "restart: ok": 20, "policy: ok": 100, "wait: ok": 150,
 	"state: active": 7000, "state: suspended": 900, "state: expired": 1000, "state: revoked": 14000,
 	"why: the task has no derivation left": 8, "why: not delegable to this client": 16, "why: the chain may not grow": 7,
@@ -96,12 +98,22 @@ func (h *history) agree() {
 			}
 		}
 	}
-	open, err := h.Approvals(h.ctx, leads("eve"))
+	witness := leads("eve")
+	witness.ID = "witness"
+	open, err := h.Approvals(h.ctx, witness)
 	require.NoError(h, err)
 	for _, a := range open {
 		listed = append(listed, a.ID)
 	}
 	require.ElementsMatch(h, waiting, listed)
+	for _, by := range []tb.Client{deputy, leads("eve")} {
+		if _, err = h.Approvals(h.ctx, by); h.blocked(by.ID) {
+			require.ErrorIs(h, err, tb.ErrForbidden)
+			h.seen["state: a blocked operator"]++
+		} else {
+			require.NoError(h, err)
+		}
+	}
 }
 
 // verify compares the records of everything with the model.

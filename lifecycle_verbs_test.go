@@ -112,9 +112,11 @@ func (m *model) reload() tb.Outcome {
 
 // setTask changes the state of a task. What comes back to life with it is decided anew, if anything has changed meanwhile.
 func (m *model) setTask(by string, t *node, to tb.TaskState) error {
-	is, operator := m.taskState(t), by == "ops"
+	is, operator := m.taskState(t), slices.Contains(operators, by)
 	over, ends := is != tb.TaskActive && is != tb.TaskSuspended, to == tb.TaskCompleted || to == tb.TaskRevoked
 	switch {
+	case m.blocked(by):
+		return tb.ErrForbidden
 	case by != t.client && !operator:
 		return tb.ErrNotFound
 	case over && !ends:
@@ -141,7 +143,9 @@ func (m *model) setTask(by string, t *node, to tb.TaskState) error {
 // retire ends a token, or a refresh family, at the wish of its client.
 func (m *model) retire(by string, n *node) error {
 	switch {
-	case by != n.client && by != "ops":
+	case m.blocked(by):
+		return tb.ErrForbidden
+	case by != n.client && !slices.Contains(operators, by):
 		return tb.ErrDenied
 	case n.stands:
 		return m.setTask(by, n.tasks()[0], tb.TaskRevoked)
@@ -156,7 +160,7 @@ func (m *model) retire(by string, n *node) error {
 func (m *model) approve(person string, w *node, to string) error {
 	by := &node{client: "lead", subject: person, since: m.now}
 	switch {
-	case w.up(func(x *node) bool { return x.subject == person }):
+	case m.blocked(by.client), w.up(func(x *node) bool { return x.subject == person }):
 		return tb.ErrForbidden
 	case w.wait != "pending" || !m.lives(w):
 		return tb.ErrConflict

@@ -23,20 +23,37 @@ func blockChecks() []check {
 		}
 	}
 	blocked := func(code tb.Code, param, kind string) reply { return refused(code, param, "revoked: "+kind+"$") }
-	stale := fails(tb.ErrConflict, "the decision no longer holds")
+	stale, forbidden := fails(tb.ErrConflict, "the decision no longer holds"), fails(tb.ErrForbidden, "")
 	family := exempt{"its family, or the request that waits, has the name and is dead with it: see parent_alive", on(renewals, "deferred")}
 	inherits := exempt{"what it is made from has the name and is dead with it: see ancestor_session", on(fromToken, "record")}
 	older := func(x *try) { // the credential is from a minute ago
 		x.kills("subject:alice")
 		x.passes(10 * time.Second)
 	}
+	asserts := func(x *try) { // ten seconds before and ten after the time at which it would be cut
+		*x.caller() = x.assertion(x.who())
+		x.passes(20 * time.Second)
+	}
+	since := func(x *try) {
+		x.clock.Add(-10 * time.Second)
+		x.kills("client:" + x.who())
+		x.passes(20 * time.Second)
+	}
 	return []check{
 		{"blocked_client", []cell{
-			{on: on(alone, exchanges), wrong: blocks("client:tool"),
-				want: blocked(tb.CodeUnauthorizedClient, "client_id", "client")},
+			{on: requests, wrong: blocks("client:tool"), want: blocked(tb.CodeUnauthorizedClient, "client_id", "client")},
 			{on: on("record"), wrong: blocks("client:tool"), want: stale},
-			{on: on("approve"), wrong: blocks("client:" + lead.ID), want: fails(tb.ErrForbidden, "")},
-		}, []exempt{family, {"a block of a client stops what it is granted", but(verbsAll, "approve")}}},
+			{on: but(verbsAll, taskMoves...), wrong: func(x *try) { x.revokes("client:"+x.who(), lineage.Block) }, want: forbidden},
+			{on: taskMoves, given: asOperator, wrong: blocks("client:ops"), want: forbidden}, // its own task would be dead
+		}, nil},
+		{"blocked_first", []cell{
+			{on: taskMoves, given: asOperator, wrong: both(blocks("client:ops"), func(x *try) { x.to = tb.TaskExpired }), want: forbidden},
+			{on: on("revoke"), wrong: both(blocks("client:ops"), func(x *try) { x.cut.Selector.Kind = "colour" }), want: forbidden},
+			{on: on("approve"), wrong: both(blocks("client:"+lead.ID), func(x *try) { x.id = x.task.TaskID }), want: forbidden},
+			{on: signals, wrong: both(blocks("client:ops"), func(x *try) { x.signal.Env, x.signal.Reloaded = map[string]any{}, true }),
+				want: forbidden},
+		}, []exempt{{"what is refused is answered by one code: see blocked_client", tokens},
+			{"it is asked before anything else", reading}, {"nothing else is wrong with it", on(retires, "renew_feed")}}},
 		{"blocked_connection", []cell{
 			{on: on(alone, exchanges), given: side, wrong: blocks("connection:side"),
 				want: blocked(tb.CodeInvalidTarget, "resource", "connection")},
@@ -47,14 +64,14 @@ func blockChecks() []check {
 			{on: on("record"), wrong: blocks("path:/agents/tool"), want: stale},
 		}, []exempt{family, noToken}},
 		{"blocked_actor", []cell{
-			{on: alone, wrong: blocks("actor:tool"), want: blocked(tb.CodeInvalidRequest, "client_assertion", "actor")},
+			{on: alone, wrong: blocks("actor:tool"), want: blocked(tb.CodeInvalidRequest, "client_id", "actor")},
 			{on: exchanges, wrong: blocks("actor:tool"), want: blocked(tb.CodeInvalidRequest, "subject_token", "actor")},
 			{on: on("record"), wrong: blocks("actor:tool"), want: stale},
 		}, []exempt{family, noToken}},
 		{"blocked_subject", []cell{
-			{on: alone, wrong: blocks("subject:tool"), want: blocked(tb.CodeInvalidRequest, "client_assertion", "subject")},
+			{on: alone, wrong: blocks("subject:tool"), want: blocked(tb.CodeInvalidRequest, "client_id", "subject")},
 			{on: on("login"), wrong: blocks("subject:alice"), want: blocked(tb.CodeInvalidRequest, "subject_token", "subject")},
-			{on: on("approve"), wrong: blocks("subject:" + lead.Person), want: fails(tb.ErrForbidden, "")},
+			{on: on("approve"), wrong: blocks("subject:" + lead.Person), want: forbidden},
 		}, []exempt{family, inherits, {"it grants nothing", but(verbsAll, "approve")}}},
 		{"blocked_session", []cell{
 			{on: on("login"), wrong: func(x *try) { x.kills("session:s-alice") },
@@ -66,21 +83,23 @@ func blockChecks() []check {
 		}, []exempt{settled, noToken, {"what it is made from has the name and is dead with it: see ancestor_session", below}}},
 		{"evidence_age", []cell{
 			{on: on("login"), wrong: older, want: blocked(tb.CodeInvalidRequest, "subject_token", "subject")},
-			{on: alone, given: func(x *try) {
-				x.req.Client = x.assertion("tool")
-				x.passes(20 * time.Second)
-			}, wrong: func(x *try) {
-				x.clock.Add(-10 * time.Second)
-				x.kills("client:tool")
-				x.passes(20 * time.Second)
-			}, want: blocked(tb.CodeInvalidRequest, "client_assertion", "client")},
-		}, []exempt{settled, noToken, {"it is made from a token of ours, which is dead", below}}},
+			{on: alone, given: asserts, wrong: since, want: blocked(tb.CodeInvalidRequest, "client_assertion", "client")},
+			{on: verbsAll, given: asserts, wrong: since, want: fails(tb.ErrUnauthenticated, "")},
+		}, []exempt{settled, {"it is made from a token of ours, which is dead", below}}},
 		{"approver_alive", []cell{
 			{on: on("deferred"), wrong: func(x *try) {
 				x.kills("client:" + lead.ID)
 				x.passes(10 * time.Second)
 			}, want: blocked(tb.CodeInvalidGrant, "deferral_code", "client")},
 		}, []exempt{noToken, {"nobody has agreed to it", but(tokens, "deferred")}}},
+	}
+}
+
+// both is wrong in two ways.
+func both(one, other func(*try)) func(*try) {
+	return func(x *try) {
+		one(x)
+		other(x)
 	}
 }
 
@@ -126,6 +145,7 @@ func raceChecks() []check {
 	})
 	denied := refused(tb.CodeInvalidTarget, "resource", "the policy denies the target")
 	stale := fails(tb.ErrConflict, "the decision no longer holds")
+	own := func(x *try) { block("client:" + x.who())(x) }
 	idle := exempt{"what it does rests on nothing that was read", but(verbsAll, "approve", "resume")}
 	return []check{
 		{"cut_meanwhile", []cell{
@@ -139,6 +159,12 @@ func raceChecks() []check {
 			{on: on("approve"), wrong: block("client:" + lead.ID), want: fails(tb.ErrForbidden, "")},
 			{on: on("resume"), wrong: cut, want: fails(tb.ErrConflict, "the task is revoked")},
 		}, []exempt{idle}},
+		{"blocked_meanwhile", []cell{
+			{on: requests, wrong: own, want: refused(tb.CodeUnauthorizedClient, "client_id", "revoked: client$")},
+			{on: on("record"), wrong: own, want: stale},
+			{on: but(changers, taskMoves...), wrong: own, want: fails(tb.ErrForbidden, "")},
+			{on: taskMoves, given: asOperator, wrong: block("client:ops"), want: fails(tb.ErrForbidden, "")},
+		}, []exempt{{"it commits nothing", reading}}},
 		{"suspended_meanwhile", []cell{
 			{on: fromToken, wrong: suspend, want: subjectNo("the token is suspended")},
 			{on: renewals, wrong: suspend, want: refused(tb.CodeInvalidGrant, "refresh_token", "the refresh family is suspended")},

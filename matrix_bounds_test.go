@@ -44,7 +44,7 @@ func boundChecks() []check {
 		}, []exempt{settled, noToken, {"it has no actor token of ours", on(alone, "login", renewals, "deferred")}}},
 		{"time_left", []cell{
 			{on: exchanges, wrong: says(time.Second / 2), want: subjectNo("no time is left$")},
-			{on: alone, wrong: says(time.Second / 2), want: refused(tb.CodeInvalidRequest, "client_assertion", "no time is left$")},
+			{on: alone, wrong: says(time.Second / 2), want: refused(tb.CodeInvalidRequest, "client_id", "no time is left$")},
 			{on: renewals, wrong: says(time.Second / 2), want: refused(tb.CodeInvalidGrant, "refresh_token", "no time is left$")},
 			{on: on("deferred"), wrong: says(time.Second / 2),
 				want: refused(tb.CodeInvalidGrant, "deferral_code", "no time is left$")},

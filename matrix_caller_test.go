@@ -36,7 +36,7 @@ func callerChecks() []check {
 		}, []exempt{noCaller}},
 		{"client_named", []cell{
 			{on: anybody, given: asHost, wrong: func(x *try) { x.caller().ID = "stranger" },
-				want: nobody("client authentication failed")},
+				want: nobody("the credential is another client's")},
 		}, []exempt{noCaller}},
 		{"client_credential", []cell{
 			{on: anybody, given: asHost, wrong: verified(func(c *tb.Credential) { c.Type = tb.TypeJWT }),

@@ -89,7 +89,7 @@ func delegateChecks() []check {
 		{"delegable_now", []cell{
 			{on: fromToken, wrong: names("researcher"), want: subjectNo("not delegable to this client")},
 			{on: on("deferred"), wrong: names("researcher"),
-				want: refused(tb.CodeInvalidRequest, "deferral_code", "not delegable to this client")},
+				want: refused(tb.CodeInvalidGrant, "deferral_code", "not delegable to this client")},
 		}, []exempt{settled, noToken, noParent, {"a refresh is no derivation", renewals}}},
 		{"issued_to", []cell{
 			{on: renewals, wrong: func(x *try) {
@@ -98,7 +98,7 @@ func delegateChecks() []check {
 			}, want: refused(tb.CodeInvalidGrant, "refresh_token", "issued to another client")},
 			{on: on("deferred"), wrong: stranger, want: refused(tb.CodeInvalidGrant, "deferral_code", "issued to another client")},
 			{on: retires, wrong: func(x *try) { x.cred = bySecret("stranger") },
-				want: reply{code: tb.CodeUnauthorizedClient, param: "token", unrecorded: true}},
+				want: refused(tb.CodeUnauthorizedClient, "token", "issued to another client")},
 			{on: on(taskMoves, "read_task"), wrong: func(x *try) { x.cred = bySecret("stranger") },
 				want: fails(tb.ErrNotFound, "task")},
 		}, []exempt{settled, noParent, {"others may be named: see delegable", fromToken},

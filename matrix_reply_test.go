@@ -36,7 +36,6 @@ type reply struct {
 	empty      bool    // nothing is shown
 	life       time.Duration
 	logged     string // of nobody's request
-	unrecorded bool
 }
 
 func refused(code tb.Code, param, why string) reply { return reply{code: code, param: param, why: why} }
@@ -85,9 +84,6 @@ func (a reply) says(x *try, why string) {
 
 // recorded requires that the decision says why, and that its record does.
 func (a reply) recorded(x *try, d tb.Decision) {
-	if a.unrecorded {
-		return
-	}
 	require.NotEmpty(x, d.Reasons)
 	a.says(x, d.Reasons[len(d.Reasons)-1].Why)
 	if d.Deferral != nil { // the request waits: nothing was refused

@@ -67,7 +67,7 @@ func requestChecks() []check {
 		}, []exempt{settled, noToken, {"it has a subject", but(requests, alone...)}}},
 		{"no_actor", []cell{
 			{on: alone, wrong: func(x *try) { x.req.Actor = x.svid("tool") },
-				want: refused(tb.CodeInvalidRequest, "subject_token", "this grant has no subject")},
+				want: refused(tb.CodeInvalidRequest, "actor_token", "this grant has no actor")},
 			{on: renewals, wrong: func(x *try) { x.req.Actor = x.svid("tool") },
 				want: refused(tb.CodeInvalidRequest, "", "a refresh has neither an actor nor a new task")},
 		}, []exempt{settled, noToken, {"it may have an actor: see actor_bound", exchanges}, repeats}},

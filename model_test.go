@@ -131,6 +131,11 @@ func (n *node) tasks() (all []*node) {
 
 func (c *cut) kills(n *node) bool { return n.bears(c.what) && (c.open || n.since.Before(c.before)) }
 
+// blocked reports whether a client is: then it may do nothing at all.
+func (m *model) blocked(client string) bool {
+	return slices.ContainsFunc(m.cuts, func(c *cut) bool { return c.open && c.what == name{lineage.SelectClient, client} })
+}
+
 // over reports whether n itself was cut, by whatever name, or is a task that was ended.
 func (m *model) over(n *node) bool {
 	return n.state == tb.TaskCompleted || n.state == tb.TaskRevoked ||

@@ -139,7 +139,7 @@ func (h *hop) recall(ctx context.Context) error {
 		}
 	}
 	ceiling = ceiling.Normal()
-	if err := h.delegated(ctx, &ceiling, "deferral_code"); err != nil {
+	if err := h.delegated(ctx, &ceiling); err != nil {
 		return err
 	}
 	h.ceiling = &ceiling

@@ -1,8 +1,10 @@
 package tokenboundary
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/tokenboundary/tokenboundary/internal/canon"
@@ -21,7 +23,8 @@ func (h *hop) release(ctx context.Context) (Token, error) {
 	var raw string
 	sign := func() (err error) {
 		if raw, err = h.g.cfg.Minter.Mint(ctx, h.claims); err != nil {
-			return unavailable("sign", err)
+			h.again = true // a refusal goes before a signer that fails
+			return cmp.Or(h.unblocked(context.WithoutCancel(ctx)), unavailable("sign", err))
 		}
 		if raw == "" || len(raw) > canon.MaxMinted {
 			return unavailable("sign", errors.New("token of unusable length"))
@@ -50,10 +53,10 @@ func (h *hop) token(r lineage.Record, raw string) Token {
 	t := Token{
 		value: raw, ID: r.ID(), Client: r.Body.Client,
 		IssuedAt: r.IssuedAt.Truncate(time.Second), ExpiresIn: time.Duration(r.ExpiresAt.Unix()-r.IssuedAt.Unix()) * time.Second,
-		Audience: r.Body.Audience, Details: r.Body.Granted.Details, TaskID: r.TaskID(),
+		Audience: slices.Clone(r.Body.Audience), Details: slices.Clone(r.Body.Granted.Details), TaskID: r.TaskID(),
 	}
 	if len(r.Body.Granted.Access) > 0 {
-		t.Scopes = r.Body.Granted.Access[0].Scopes
+		t.Scopes = slices.Clone(r.Body.Granted.Access[0].Scopes)
 	}
 	if h.task != nil {
 		t.Task = r.Body.Task

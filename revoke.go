@@ -39,8 +39,11 @@ func (g *Governor) Revoke(ctx context.Context, by Client, r lineage.Revocation) 
 	return r, nil
 }
 
-// change commits a verb's effect together with spending the evidence that its caller was authenticated with.
+// change commits a verb's effect together with spending the evidence that its caller was authenticated with. It has no
+// effect for a caller that may do nothing any more.
 func (g *Governor) change(ctx context.Context, by Client, tx store.Tx) error {
+	need := g.standing(by)
+	tx.Unrevoked = append(tx.Unrevoked, need)
 	if by.proof != nil {
 		tx.Swaps = append(tx.Swaps, g.spend(by.proof))
 	}
@@ -49,27 +52,54 @@ func (g *Governor) change(ctx context.Context, by Client, tx store.Tx) error {
 	switch {
 	case errors.As(err, &c) && by.proof != nil && c.Key == by.proof.key:
 		return ErrUnauthenticated
+	case c != nil && c.Mark.Selector == need.Selectors[0] && c.Mark.Kills(need.Since):
+		return g.turnAway(ctx, by, g.fallen(by, c.Mark, need.Since))
 	case errors.Is(err, store.ErrConflict):
 		return fmt.Errorf("%w: the state has changed", ErrConflict)
 	}
 	return err
 }
 
-// answer spends the evidence that a verb's caller was authenticated with before it is told no.
+// turnAway spends the evidence of a caller that is blocked before it is told no.
+func (g *Governor) turnAway(ctx context.Context, by Client, no error) error {
+	if by.proof == nil || !errors.Is(no, ErrForbidden) {
+		return no
+	}
+	tx := g.tx(g.now())
+	tx.Swaps = []store.Swap{g.spend(by.proof)}
+	switch err := g.commit(ctx, tx); {
+	case errors.Is(err, store.ErrConflict):
+		return ErrUnauthenticated
+	case err != nil:
+		return err
+	}
+	return no
+}
+
+// answer spends the evidence that a verb's caller was authenticated with before it is told no. Who may do nothing any more
+// is told that, and not what is there.
 func (g *Governor) answer(ctx context.Context, by Client, err error) error {
 	final := func(no error) bool { return errors.Is(err, no) }
-	if by.proof != nil && slices.ContainsFunc([]error{ErrForbidden, ErrInvalid, ErrNotFound, ErrConflict}, final) {
-		if spent := g.change(ctx, by, g.tx(g.now())); spent != nil {
-			return spent
-		}
+	if !slices.ContainsFunc([]error{ErrForbidden, ErrInvalid, ErrNotFound, ErrConflict}, final) {
+		return err
+	}
+	var no error
+	switch {
+	case by.proof != nil:
+		no = g.change(ctx, by, g.tx(g.now()))
+	case !final(ErrForbidden):
+		no = g.stands(ctx, by)
+	}
+	if no != nil {
+		return no
 	}
 	return err
 }
 
 // Retire ends a token at the wish of the client it was issued to, or of an operator (RFC 7009). Retiring a refresh token
 // ends its family with every token of it; retiring a task token, or its refresh token, ends the task. A token that is not
-// ours, or dead already, is no error; one issued to another client is a *DeniedError (CodeUnauthorizedClient), and a
-// caller of another kind ErrForbidden.
+// ours, or dead already, is no error; one issued to another client is a *DeniedError (CodeUnauthorizedClient), which is
+// recorded, and a caller of another kind ErrForbidden.
 func (g *Governor) Retire(ctx context.Context, by Client, raw string) error {
 	if !by.Kind.mayGet() && !by.is(KindOperator) || by.ID == "" {
 		return g.answer(ctx, by, ErrForbidden)
@@ -85,10 +115,7 @@ func (g *Governor) Retire(ctx context.Context, by Client, raw string) error {
 	case err != nil: // nothing of ours: only the evidence is spent
 		return g.change(ctx, by, tx)
 	case e.Record.Body.Client != by.ID && !by.is(KindOperator):
-		if err := g.change(ctx, by, tx); err != nil {
-			return err
-		}
-		return &DeniedError{Decision{Code: CodeUnauthorizedClient, Parameter: "token"}}
+		return g.answer(ctx, by, g.notIts(ctx, by, e))
 	}
 	if t := e.Record.Body.Task; t != nil && t.Authority != nil {
 		_, err := g.SetTask(ctx, by, t.ID, TaskRevoked)
@@ -101,4 +128,26 @@ func (g *Governor) Retire(ctx context.Context, by Client, raw string) error {
 		Selector: lineage.Selector{Kind: lineage.SelectToken, Value: e.Record.ID().String()}, At: tx.Time, By: by.ID,
 	}}
 	return g.change(ctx, by, tx)
+}
+
+// notIts records that a client wanted to retire a token that was issued to another one.
+func (g *Governor) notIts(ctx context.Context, by Client, e store.Entry) error {
+	if err := g.stands(ctx, by); err != nil {
+		return err
+	}
+	b, now := e.Record.Body, g.now()
+	h := &hop{
+		g: g, now: now, since: now, client: by, parent: &e, subject: b.Subject, session: b.Session, chain: b.Actors,
+		connection: b.Connection,
+	}
+	if by.proof != nil {
+		h.proofs = []*proof{by.proof}
+	}
+	d, err := h.deny(ctx, &refusal{
+		code: CodeUnauthorizedClient, param: "token", why: "it may not be retired: issued to another client",
+	})
+	if err != nil {
+		return err
+	}
+	return &DeniedError{d}
 }

@@ -36,7 +36,8 @@ func (h *hop) begin(ctx context.Context, p Principal) error {
 	if !p.Identity && p.Authority == nil {
 		return no("its authority is unknown")
 	}
-	h.subject, h.session, h.carried, h.mayAct = p.Party, p.Session, p.Actors, p.MayAct
+	h.subject, h.session, h.carried, h.mayAct = p.Party, p.Session, slices.Clone(p.Actors), p.MayAct
+	h.session.AMR = slices.Clone(p.Session.AMR)
 	if h.client.presents(p.Party.ID) { // the client acts for itself
 		h.subject.Kind = h.client.Kind.party()
 		h.session.Kind = h.subject.Kind

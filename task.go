@@ -33,7 +33,7 @@ type Task struct {
 
 // Task returns a task to the client that started it, or to an operator; to anybody else there is none.
 func (g *Governor) Task(ctx context.Context, by Client, id lineage.ID) (Task, error) {
-	if err := g.reads(by, KindAgent, KindWorkload, KindHumanApp, KindOperator); err != nil {
+	if err := g.reads(ctx, by, KindAgent, KindWorkload, KindHumanApp, KindOperator); err != nil {
 		return Task{}, err
 	}
 	e, err := g.taskEntry(ctx, by, id)

@@ -84,6 +84,9 @@ func (g *Governor) setTask(ctx context.Context, who *Client, id lineage.ID, to T
 // active; the commit is conditional on both.
 func (g *Governor) resume(ctx context.Context, who *Client, e store.Entry, tx *store.Tx) error {
 	by, key := *who, taskKey(e.Record.ID())
+	if err := g.stands(ctx, by); err != nil { // before anything is decided anew for it
+		return err
+	}
 	var head taskHead
 	if err := readHead(headOf(e, key), &head); err != nil {
 		return err

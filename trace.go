@@ -14,7 +14,7 @@ const traceBatch = 32
 // Lineage returns the records from the root grant to the one named, root first, with their states. By must be an
 // operator.
 func (g *Governor) Lineage(ctx context.Context, by Client, id lineage.ID) ([]lineage.Node, error) {
-	if err := g.reads(by, KindOperator); err != nil {
+	if err := g.reads(ctx, by, KindOperator); err != nil {
 		return nil, err
 	}
 	e, err := g.entry(ctx, id)
@@ -29,7 +29,7 @@ func (g *Governor) Lineage(ctx context.Context, by Client, id lineage.ID) ([]lin
 // By must be an operator.
 func (g *Governor) Descendants(ctx context.Context, by Client, id lineage.ID) iter.Seq2[lineage.Node, error] {
 	return func(yield func(lineage.Node, error) bool) {
-		err := g.reads(by, KindOperator)
+		err := g.reads(ctx, by, KindOperator)
 		if err == nil {
 			_, err = g.entry(ctx, id)
 		}
