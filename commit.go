@@ -10,8 +10,9 @@ import (
 )
 
 // unblocked is the last step before the commit: nothing that the result carries may be revoked as of its evidence. The
-// commit has that as its own condition; this says with the right code what a commit found, and asks where none follows.
-// A client that was refused a moment ago is asked about first, so that nobody makes the signer work for nothing.
+// commit of a token has that as its own condition, so it is asked only after one that failed, to say with the right code
+// what stood in its way. A decision for a host asks at once: its commit comes later. A client that was refused a moment
+// ago is asked about first too, so that nobody makes the signer work for nothing.
 func (h *hop) unblocked(ctx context.Context) error {
 	if h.mints && !h.again && len(h.wants) == 0 && !h.g.denials.recent(h.client.ID, h.now) {
 		return nil

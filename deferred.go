@@ -75,8 +75,8 @@ func (g *Governor) deferredOf(ctx context.Context, code string) (*deferred, erro
 	if !ours || len(encoded) != base64.RawURLEncoding.EncodedLen(deferralSize) {
 		return nil, ErrNotMine
 	}
-	raw, err := base64.RawURLEncoding.Strict().DecodeString(encoded)
-	if err != nil || len(raw) != deferralSize { // the decoder skips line breaks
+	raw, err := canon.Base64URL(encoded)
+	if err != nil {
 		return nil, ErrNotMine
 	}
 	d, err := g.waiting(ctx, lineage.ID(raw[:32]))

@@ -104,7 +104,7 @@ func stateOf(e store.Entry, now time.Time) lineage.State {
 	return lineage.Active
 }
 
-// headAt returns the head that is keyed by the selector.
+// headAt is headOf for the text form of the selector, which it does not make.
 func headAt(e store.Entry, s lineage.Selector) store.Head {
 	for _, h := range e.Heads {
 		if kind, value, ok := strings.Cut(h.Key, ":"); ok && kind == s.Kind && value == s.Value {

@@ -61,8 +61,8 @@ func parseRefreshToken(text string, shared []byte) (refreshToken, bool) {
 	if !ours || len(encoded) != base64.RawURLEncoding.EncodedLen(refreshSize) {
 		return t, false
 	}
-	raw, err := base64.RawURLEncoding.Strict().DecodeString(encoded)
-	if err != nil || len(raw) != refreshSize { // the decoder skips line breaks
+	raw, err := canon.Base64URL(encoded)
+	if err != nil {
 		return t, false
 	}
 	body, mac := raw[:refreshSize-macSize], raw[refreshSize-macSize:]

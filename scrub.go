@@ -54,28 +54,36 @@ func repeats(text, secret string) bool {
 		return false
 	case len(text) > longText: // nobody looks through that
 		return true
-	}
-	n := min(telling, len(secret))
-	words := func(r rune) bool { return r == ' ' && !strings.Contains(secret, " ") }
-	long := slices.DeleteFunc(strings.FieldsFunc(text, words), func(w string) bool { return len(w) < n })
-	if n == 0 || len(long) == 0 { // most errors are plain words
+	case secret == "":
 		return false
 	}
-	spellings := []string{secret, url.QueryEscape(secret), strconv.Quote(secret), hex.EncodeToString([]byte(secret))}
-	for offset := range 3 {
-		spellings = append(spellings, base64.RawURLEncoding.EncodeToString(append(make([]byte, offset), secret...)))
+	n := min(telling, len(secret))
+	words := []string{text}
+	if !strings.Contains(secret, " ") { // a piece of it then lies within a word; in most errors, none is so long
+		words = strings.Split(text, " ")
 	}
-	text = strings.Join(long, " ")
-	text = strings.NewReplacer("+", "-", "/", "_").Replace(text) + " " + text // both alphabets of base64
-	for i := range len(text) - n + 1 {
-		if strings.ContainsFunc(text[i:i+n], words) {
-			continue
-		}
-		for _, s := range spellings {
-			if strings.Contains(s, text[i:i+n]) {
+	words = slices.DeleteFunc(words, func(w string) bool { return len(w) < n })
+	if len(words) == 0 {
+		return false
+	}
+	spelt := spellings(secret)
+	found := func(w string) bool {
+		for i := range len(w) - n + 1 {
+			if slices.ContainsFunc(spelt, func(s string) bool { return strings.Contains(s, w[i:i+n]) }) {
 				return true
 			}
 		}
+		return false
 	}
-	return false
+	urlSafe := strings.NewReplacer("+", "-", "/", "_") // from one alphabet of base64 to that of the spellings
+	return slices.ContainsFunc(words, func(w string) bool { return found(w) || found(urlSafe.Replace(w)) })
+}
+
+// spellings returns what programs make of a secret, base64 at every offset that it may stand at.
+func spellings(secret string) []string {
+	out := []string{secret, url.QueryEscape(secret), strconv.Quote(secret), hex.EncodeToString([]byte(secret))}
+	for offset := range 3 {
+		out = append(out, base64.RawURLEncoding.EncodeToString(append(make([]byte, offset), secret...)))
+	}
+	return out
 }

@@ -19,7 +19,7 @@ import (
 const maxAnswer = 1 << 20
 
 // readAnswer returns the members of a successful answer. Any other is an *Error, with the code that the server gave.
-func readAnswer(resp *http.Response) (map[string]json.RawMessage, error) {
+func readAnswer(resp *http.Response) (canon.Members, error) {
 	kind, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
 	switch {
@@ -28,7 +28,7 @@ func readAnswer(resp *http.Response) (map[string]json.RawMessage, error) {
 	case len(body) > maxAnswer:
 		return nil, errors.New("exchange: the answer is too long")
 	}
-	var members map[string]json.RawMessage
+	var members canon.Members
 	if kind == "application/json" {
 		members, _ = canon.Object(body) // nil where it is none
 	}
@@ -41,10 +41,10 @@ func readAnswer(resp *http.Response) (map[string]json.RawMessage, error) {
 	return members, nil
 }
 
-func remoteError(resp *http.Response, members map[string]json.RawMessage) *Error {
+func remoteError(resp *http.Response, members canon.Members) *Error {
 	e := &Error{Status: resp.StatusCode, RetryAfter: retryAfter(resp.Header)}
-	code, _ := text(members["error"])
-	why, _ := text(members["error_description"])
+	code, _ := canon.Text(members.Get("error"))
+	why, _ := canon.Text(members.Get("error_description"))
 	e.Code, e.Description = clean(code, 64), clean(why, maxDescription)
 	if e.Code == "" {
 		e.Code = CodeServerError
@@ -62,17 +62,17 @@ func seconds(raw json.RawMessage) time.Duration {
 }
 
 // result checks a successful answer against what was asked for.
-func result(members map[string]json.RawMessage, p Params) (Result, error) {
+func result(members canon.Members, p Params) (Result, error) {
 	bad := func(what string) (Result, error) {
 		return Result{}, errors.New("exchange: the answer has " + what)
 	}
 	var r Result
-	r.value, _ = text(members["access_token"])
-	kind, _ := text(members["token_type"])
-	issued, _ := text(members["issued_token_type"])
-	r.ExpiresIn = seconds(members["expires_in"])
-	r.refresh, _ = text(members["refresh_token"])
-	_, refreshable := members["refresh_token"]
+	r.value, _ = canon.Text(members.Get("access_token"))
+	kind, _ := canon.Text(members.Get("token_type"))
+	issued, _ := canon.Text(members.Get("issued_token_type"))
+	r.ExpiresIn = seconds(members.Get("expires_in"))
+	r.refresh, _ = canon.Text(members.Get("refresh_token"))
+	refreshable := members.Get("refresh_token") != nil
 	switch {
 	case !usable(r.value):
 		return bad("no usable access_token")
@@ -89,10 +89,10 @@ func result(members map[string]json.RawMessage, p Params) (Result, error) {
 	if r.Scopes, err = grantedScopes(members, p.Scopes); err != nil {
 		return bad(err.Error())
 	}
-	if raw, given := members["authorization_details"]; given && json.Unmarshal(raw, &r.Details) != nil {
+	if raw := members.Get("authorization_details"); raw != nil && json.Unmarshal(raw, &r.Details) != nil {
 		return bad("authorization_details that are no array")
 	}
-	r.TaskID, _ = text(members["task_id"])
+	r.TaskID, _ = canon.Text(members.Get("task_id"))
 	return r, nil
 }
 
@@ -104,12 +104,12 @@ func usable(token string) bool {
 
 // grantedScopes returns the scopes of the answer: where it names none, those that were asked for (RFC 6749, section
 // 5.1). More than was asked for is an error.
-func grantedScopes(members map[string]json.RawMessage, asked []string) ([]string, error) {
-	raw, given := members["scope"]
-	if !given {
+func grantedScopes(members canon.Members, asked []string) ([]string, error) {
+	raw := members.Get("scope")
+	if raw == nil {
 		return slices.Clone(asked), nil
 	}
-	param, ok := text(raw)
+	param, ok := canon.Text(raw)
 	scopes, err := canon.ParseScope(param)
 	if !ok || err != nil {
 		return nil, errors.New("a malformed scope")

@@ -36,9 +36,13 @@ func ReadObject(r *http.Request) (map[string]json.RawMessage, error) {
 	if err != nil {
 		return nil, err
 	}
-	members, err := canon.Object([]byte(text))
+	list, err := canon.Object([]byte(text))
 	if err != nil {
 		return nil, invalid("the body is " + err.Error())
+	}
+	members := make(map[string]json.RawMessage, len(list))
+	for _, m := range list {
+		members[m.Name] = m.Value
 	}
 	return members, nil
 }
@@ -68,7 +72,7 @@ func contentType(r *http.Request) (kind string, params map[string]string, err er
 	return mime.ParseMediaType(header)
 }
 
-// How a body is read: in pieces, into memory that grows eightfold.
+// A body is read in pieces, into memory that grows eightfold, from the first size to that of the largest body.
 const (
 	pieceSize = 2 << 10
 	firstSize = 4 << 10
@@ -85,7 +89,7 @@ func readBody(body io.Reader) (string, error) {
 			return "", tooLarge()
 		}
 		if have := out.Cap(); out.Len()+n > have {
-			out.Grow(max(n, min(6*have, canon.MaxBody-2*have))) // beside twice what there is
+			out.Grow(max(n, min(6*have, canon.MaxBody-2*have))) // which Grow adds to twice what there is
 		}
 		out.Write(piece[:n])
 		switch {

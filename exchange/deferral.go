@@ -1,10 +1,10 @@
 package exchange
 
 import (
-	"encoding/json"
 	"time"
 
 	"github.com/tokenboundary/tokenboundary"
+	"github.com/tokenboundary/tokenboundary/internal/canon"
 )
 
 // Deferral is how a deferred request is polled (draft-ietf-oauth-deferred-token-response).
@@ -34,12 +34,12 @@ func told(d *tokenboundary.Deferral) *Deferral {
 }
 
 // deferral returns what an answer says of a request that waits, nil where that is nothing.
-func deferral(members map[string]json.RawMessage) *Deferral {
+func deferral(members canon.Members) *Deferral {
 	var d Deferral
-	if code, _ := text(members["deferral_code"]); usable(code) {
+	if code, _ := canon.Text(members.Get("deferral_code")); usable(code) {
 		d.Code = tokenboundary.Credential{Type: tokenboundary.TypeDeferralCode, Value: code}
 	}
-	d.ExpiresIn, d.Interval = seconds(members["expires_in"]), seconds(members["interval"])
+	d.ExpiresIn, d.Interval = seconds(members.Get("expires_in")), seconds(members.Get("interval"))
 	if d == (Deferral{}) {
 		return nil
 	}

@@ -67,8 +67,7 @@ func typeOf(entry json.RawMessage) (string, error) {
 	if entry[0] != '{' {
 		return "", badDetails("has an entry that is not an object")
 	}
-	value, _ := canon.Field(entry, "type")
-	kind, ok := text(value)
+	kind, ok := canon.Text(canon.Field(entry, "type"))
 	if !ok || canon.Name(kind) != nil {
 		return "", badDetails("has an entry without a type")
 	}
@@ -78,12 +77,12 @@ func typeOf(entry json.RawMessage) (string, error) {
 // parseTask reads the entry that asks for a task. A member it does not know is refused, not ignored: it may have been
 // meant to bound the task.
 func parseTask(entry json.RawMessage) (*tokenboundary.TaskSpec, error) {
-	members, err := canon.ReadMembers(entry)
+	members, err := canon.Object(entry)
 	if err != nil {
 		return nil, badDetails("is not acceptable JSON")
 	}
 	var spec tokenboundary.TaskSpec
-	if _, given := members.Get("purpose"); !given {
+	if members.Get("purpose") == nil {
 		return nil, badDetails("asks for a task without a purpose")
 	}
 	for _, m := range members {
@@ -91,7 +90,7 @@ func parseTask(entry json.RawMessage) (*tokenboundary.TaskSpec, error) {
 		switch m.Name {
 		case "type":
 		case "purpose":
-			spec.Purpose, ok = text(value)
+			spec.Purpose, ok = canon.Text(value)
 			ok = ok && canon.Name(spec.Purpose) == nil
 		case "expires_in":
 			var n uint64
@@ -128,11 +127,11 @@ func parseAuthority(raw json.RawMessage) ([]lineage.Access, bool) {
 		if err != nil || len(members) != 2 {
 			return nil, false
 		}
-		resource, ok := text(members["resource"])
+		resource, ok := canon.Text(members.Get("resource"))
 		if !ok || resource == "" || len(resource) > canon.MaxResource {
 			return nil, false
 		}
-		scopes, ok := scopeList(members["scopes"])
+		scopes, ok := scopeList(members.Get("scopes"))
 		if !ok {
 			return nil, false
 		}
@@ -140,9 +139,6 @@ func parseAuthority(raw json.RawMessage) ([]lineage.Access, bool) {
 	}
 	return out, true
 }
-
-// text returns what a JSON string says. Most have no escapes, and are then what stands between the quotes.
-func text(raw json.RawMessage) (string, bool) { return canon.Text(raw) }
 
 // scopeList reads an array of scopes, at least one.
 func scopeList(raw json.RawMessage) ([]string, bool) {

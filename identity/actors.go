@@ -63,9 +63,8 @@ func (c *claims) mayAct(ns namespace) *lineage.Party {
 // object returns a claim that is a JSON object.
 func (c *claims) object(name string) *claims {
 	inner := &claims{}
-	value, _ := c.members.Get(name)
 	var err error
-	if inner.members, err = canon.ReadMembers(value); err != nil {
+	if inner.members, err = canon.Object(c.members.Get(name)); err != nil {
 		inner.fail("claim " + name + " is not an object")
 	}
 	return inner

@@ -28,7 +28,7 @@ func readClaims(tok front.Token) *claims {
 	return c
 }
 
-func (c *claims) has(name string) bool { _, present := c.members.Get(name); return present }
+func (c *claims) has(name string) bool { return c.members.Get(name) != nil }
 
 func (c *claims) fail(why string) {
 	if c.err == nil {
@@ -38,10 +38,10 @@ func (c *claims) fail(why string) {
 
 // text returns a string claim.
 func (c *claims) text(name string) string {
-	raw, present := c.members.Get(name)
+	raw := c.members.Get(name)
 	s, ok := canon.Text(raw)
 	switch {
-	case present && !ok:
+	case raw != nil && !ok:
 		c.fail("claim " + name + " is not a string")
 	case s != "" && canon.Name(s) != nil:
 		c.fail("claim " + name + " is not usable")
@@ -76,13 +76,12 @@ func (c *claims) audience() []string {
 
 // time returns a NumericDate (RFC 7519, section 2).
 func (c *claims) time(name string) time.Time {
-	value, present := c.members.Get(name)
-	if !present {
+	raw := string(c.members.Get(name))
+	if raw == "" {
 		return time.Time{}
 	}
-	raw := string(value)
 	seconds, err := strconv.ParseFloat(raw, 64)
-	if raw == "" || raw[0] < '0' || raw[0] > '9' || err != nil || seconds >= 1e12 {
+	if raw[0] < '0' || raw[0] > '9' || err != nil || seconds >= 1e12 {
 		c.fail("claim " + name + " is not a time")
 		return time.Time{}
 	}
@@ -92,7 +91,7 @@ func (c *claims) time(name string) time.Time {
 
 func (c *claims) value(name string) any {
 	var v any
-	if raw, present := c.members.Get(name); present {
+	if raw := c.members.Get(name); raw != nil {
 		if err := json.Unmarshal(raw, &v); err != nil {
 			c.fail("claim " + name + " is malformed")
 		}

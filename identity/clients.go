@@ -44,7 +44,7 @@ type ClientsConfig struct {
 // An assertion has the client id as iss and sub, the issuer as its only aud, a jti, and an exp at most five minutes
 // ahead. The jti comes back as Principal.Once. A client registered for one method cannot use another.
 //
-// An assertion has at most 8 KiB. One that names no key (kid) is refused where more than three keys of the client fit, or
+// An assertion has at most 16 KiB. One that names no key (kid) is refused where more than three keys of the client fit, or
 // RSA keys of more than 16384 bits together: anybody can send one, and each key would be tried.
 func Clients(cfg ClientsConfig) (*Source, error) {
 	if canon.Name(cfg.Issuer) != nil {

@@ -2,6 +2,7 @@ package mint
 
 import (
 	"crypto"
+	"crypto/sha256"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -20,10 +21,7 @@ const tokenType = "at+jwt"
 // maxHeader bounds the first segment of a token of ours.
 const maxHeader = 128
 
-var (
-	base64url = base64.RawURLEncoding
-	strict    = base64url.Strict() // refuses trailing bits that are not zero
-)
+var base64url = base64.RawURLEncoding
 
 // publicKey is a key that tokens may be verified with.
 type publicKey struct {
@@ -47,8 +45,8 @@ func pinned(raw string) (kid string, ok bool) {
 	if len(segment) > maxHeader {
 		return "", false
 	}
-	text, err := strict.DecodeString(segment)
-	if err != nil || base64url.EncodedLen(len(text)) != len(segment) { // the decoder skips line breaks
+	text, err := canon.Base64URL(segment)
+	if err != nil {
 		return "", false
 	}
 	alg, rest, _ := strings.Cut(strings.TrimPrefix(string(text), `{"alg":"`), `","kid":"`)
@@ -80,9 +78,9 @@ func (k publicKey) open(raw string) ([]byte, error) {
 		return nil, fmt.Errorf("%w: alg is not the key's", ErrToken)
 	}
 	body, tail, three := strings.Cut(rest, ".")
-	payload, err1 := strict.DecodeString(body)
-	sig, err2 := strict.DecodeString(tail)
-	if !three || err1 != nil || err2 != nil || strings.ContainsAny(rest, "\r\n") { // the decoder skips line breaks
+	payload, err1 := canon.Base64URL(body)
+	sig, err2 := canon.Base64URL(tail)
+	if !three || err1 != nil || err2 != nil {
 		return nil, fmt.Errorf("%w: not in compact form", ErrToken)
 	}
 	if !jose.VerifyRaw(k.Alg, k.Public, []byte(raw[:len(head)+1+len(body)]), sig) {
@@ -177,6 +175,6 @@ func (k *privateKey) compact(header string, payload []byte) (string, error) {
 // isThumbprint reports whether s has the form of a key id: SHA-256 in the one spelling of base64url. It is checked
 // before s becomes the name of a file.
 func isThumbprint(s string) bool {
-	b, err := strict.DecodeString(s)
-	return err == nil && len(b) == 32 && len(s) == base64url.EncodedLen(32)
+	b, err := canon.Base64URL(s)
+	return err == nil && len(b) == sha256.Size
 }

@@ -64,12 +64,14 @@ type window struct {
 	close context.CancelFunc
 }
 
+// opened returns a window that ends after d.
+func opened(d time.Duration) window {
+	ctx, cancel := context.WithTimeout(context.Background(), d)
+	return window{ctx, cancel}
+}
+
 // over is a window that has ended.
-var over = func() window {
-	ctx, end := context.WithCancel(context.Background())
-	end()
-	return window{ctx, end}
-}()
+var over = opened(0)
 
 // waiting is a queued Tx, where its result goes, and the call that it is of.
 type waiting struct {
@@ -214,8 +216,9 @@ func (c *coalescer) settle(batch []waiting, results []error, own *call, leaves b
 // expect opens the window in which those who met are waited for. Who was alone is not.
 func (c *coalescer) expect() {
 	c.window.close()
-	if c.window = over; c.linger > 0 && c.met > 1 {
-		c.window.Context, c.window.close = context.WithTimeout(context.Background(), c.linger)
+	c.window = over
+	if c.linger > 0 && c.met > 1 {
+		c.window = opened(c.linger)
 	}
 }
 

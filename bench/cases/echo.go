@@ -5,15 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/http/httptest"
 	"strings"
 
 	tb "github.com/tokenboundary/tokenboundary"
 	"github.com/tokenboundary/tokenboundary/bench/suite"
 )
-
-// answer is what a handler has answered.
-type answer = httptest.ResponseRecorder
 
 // openEcho measures what is the same for every service over HTTP: making a request of the size of an exchange, reading its
 // form and its header, and recording an answer of the size of a token. It authenticates nobody and signs nothing.
@@ -34,7 +30,7 @@ func openEcho(string) (*suite.Instance, error) {
 		}
 	})
 	form := ExchangeForm(tb.TypeAccessToken, "resource", crm, "scope", narrow[0])
-	send := func(secret string) *answer { return Post(h, "/token", agent, secret, form+token) }
+	send := func(secret string) *Answer { return Post(h, "/token", agent, secret, form+token) }
 	return &suite.Instance{
 		Op: func(int) error { return Expect(send(agentSecret), http.StatusOK) },
 		Check: func() error {

@@ -52,7 +52,7 @@ func basic(seen bool) func(*world, http.Handler) (*suite.Instance, error) {
 		if err != nil {
 			return nil, err
 		}
-		return w.posted(&stock{supply: supply, seen: seen}, func(form string) *answer { return Post(h, "/token", agent, agentSecret, form) },
+		return w.posted(&stock{supply: supply, seen: seen}, func(form string) *Answer { return Post(h, "/token", agent, agentSecret, form) },
 			func() error {
 				return Refused(Post(h, "/token", agent, "not "+agentSecret, "grant_type=client_credentials"), http.StatusUnauthorized, "invalid_client")
 			}), nil
@@ -68,7 +68,7 @@ func byKey(seen bool) func(*world, http.Handler) (*suite.Instance, error) {
 			return nil, err
 		}
 		a := &assertions{w: w}
-		send := func(form string) *answer { return Post(h, "/token", "", "", form+a.next()) }
+		send := func(form string) *Answer { return Post(h, "/token", "", "", form+a.next()) }
 		i := w.posted(&stock{supply: supply, seen: seen}, send, func() error {
 			form := "grant_type=client_credentials&scope=" + url.QueryEscape(narrow[0]) + a.next()
 			return errors.Join(Expect(Post(h, "/token", "", "", form), http.StatusOK),
@@ -81,9 +81,9 @@ func byKey(seen bool) func(*world, http.Handler) (*suite.Instance, error) {
 }
 
 // posted measures exchanges that send carries out.
-func (w *world) posted(s *stock, send func(form string) *answer, stranger func() error) *suite.Instance {
+func (w *world) posted(s *stock, send func(form string) *Answer, stranger func() error) *suite.Instance {
 	form := ExchangeForm(tb.TypeAccessToken, "resource", crm, "scope", narrow[0])
-	op := func(caller int) (*answer, error) {
+	op := func(caller int) (*Answer, error) {
 		subject, err := s.take(caller)
 		if err != nil {
 			return nil, err
@@ -146,7 +146,7 @@ func (a *assertions) next() string { return a.made[a.at.Add(1)-1] }
 
 // clientCredentials measures the grant without a subject token: nothing is verified but the secret.
 func clientCredentials(w *world, h http.Handler) (*suite.Instance, error) {
-	send := func(secret, scope string) *answer {
+	send := func(secret, scope string) *Answer {
 		return Post(h, "/token", agent, secret, "grant_type=client_credentials&scope="+url.QueryEscape(scope))
 	}
 	return &suite.Instance{

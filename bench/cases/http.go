@@ -9,9 +9,12 @@ import (
 	"strings"
 )
 
+// Answer is what a handler has answered.
+type Answer = httptest.ResponseRecorder
+
 // Post sends a form to a handler in the same process and returns its answer. Every service over HTTP is measured with it:
 // making the request and recording the answer are part of each figure.
-func Post(h http.Handler, path, client, secret, form string) *httptest.ResponseRecorder {
+func Post(h http.Handler, path, client, secret, form string) *Answer {
 	r := httptest.NewRequest(http.MethodPost, path, strings.NewReader(form))
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	if client != "" {
@@ -23,7 +26,7 @@ func Post(h http.Handler, path, client, secret, form string) *httptest.ResponseR
 }
 
 // Expect returns an error unless the answer has the status.
-func Expect(w *httptest.ResponseRecorder, status int) error {
+func Expect(w *Answer, status int) error {
 	if w.Code != status {
 		return fmt.Errorf("answered %d: %s", w.Code, w.Body)
 	}
@@ -31,7 +34,7 @@ func Expect(w *httptest.ResponseRecorder, status int) error {
 }
 
 // Refused returns an error unless the answer refuses with the status and the error code.
-func Refused(w *httptest.ResponseRecorder, status int, code string) error {
+func Refused(w *Answer, status int, code string) error {
 	var body struct {
 		Error string `json:"error"`
 	}
@@ -42,7 +45,7 @@ func Refused(w *httptest.ResponseRecorder, status int, code string) error {
 }
 
 // AccessToken returns the token that an answer carries.
-func AccessToken(w *httptest.ResponseRecorder) (string, error) {
+func AccessToken(w *Answer) (string, error) {
 	var body struct {
 		AccessToken string `json:"access_token"`
 	}

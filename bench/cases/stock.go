@@ -19,9 +19,10 @@ type stock struct {
 // prepare makes the tokens for n operations.
 func (s *stock) prepare(n int) (err error) {
 	if s.seen {
-		if n = tasks; len(s.tokens) > 0 {
+		if len(s.tokens) > 0 {
 			return nil
 		}
+		n = tasks
 	}
 	s.next.Store(0)
 	s.tokens, err = s.more(n)

@@ -33,8 +33,7 @@ func BenchmarkObject(b *testing.B) {
 				}
 			})
 		}
-		run("map", func() error { _, err := Object(raw); return err })
-		run("members", func() error { _, err := ReadMembers(raw); return err })
+		run("object", func() error { _, err := Object(raw); return err })
 		run("json", func() error { _, err := JSON(raw); return err })
 		run("decoder", func() error {
 			out, err := byDecoder(raw)

@@ -1,7 +1,6 @@
 package canon
 
 import (
-	"encoding/json"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -129,17 +128,3 @@ func AppendString(out []byte, s string) ([]byte, error) {
 
 // isSpecial reports whether AppendString refuses c, or writes another form of it than encoders that are not told to.
 func isSpecial(c rune) bool { return c == utf8.RuneError || c == '\u2028' || c == '\u2029' }
-
-// Object reads one JSON object and returns its members in the form of JSON, under their exact names; a decoder into a
-// struct would match names in any case and take the last of several. It refuses what JSON refuses.
-func Object(raw []byte) (map[string]json.RawMessage, error) {
-	list, err := ReadMembers(raw)
-	if err != nil {
-		return nil, err
-	}
-	members := make(map[string]json.RawMessage, len(list))
-	for _, m := range list {
-		members[m.Name] = m.Value
-	}
-	return members, nil
-}

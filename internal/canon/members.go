@@ -18,17 +18,18 @@ type Member struct {
 // Members are the members of one object, sorted by name; no two have the same.
 type Members []Member
 
-// Get returns the value of the member with exactly this name, and whether there is one.
-func (m Members) Get(name string) (json.RawMessage, bool) {
+// Get returns the value of the member with exactly this name; nil where there is none.
+func (m Members) Get(name string) json.RawMessage {
 	i, found := slices.BinarySearchFunc(m, name, func(m Member, name string) int { return strings.Compare(m.Name, name) })
 	if !found {
-		return nil, false
+		return nil
 	}
-	return m[i].Value, true
+	return m[i].Value
 }
 
-// ReadMembers reads one JSON object as Object does, without a map.
-func ReadMembers(raw []byte) (Members, error) {
+// Object reads one JSON object and returns its members under their exact names; a decoder into a struct would match names
+// in any case and take the last of several. It refuses what JSON refuses.
+func Object(raw []byte) (Members, error) {
 	r := start(raw)
 	opened := r.space() == '{'
 	if opened {

@@ -17,21 +17,21 @@ func Elements(raw []byte) (out []json.RawMessage, isArray bool) {
 	return out, true
 }
 
-// Field returns the member of an object that has the name, which needs no escape; false where there is none, or raw is no
+// Field returns the value of an object's member with the name, which needs no escape; nil where there is none, or raw is no
 // object.
-func Field(raw []byte, name string) (value json.RawMessage, found bool) {
+func Field(raw []byte, name string) json.RawMessage {
 	if len(raw) == 0 || raw[0] != '{' {
-		return nil, false
+		return nil
 	}
 	for rest := raw[1:]; rest[0] != '}'; {
-		var key json.RawMessage
+		var key, value json.RawMessage
 		key, rest = cut(rest)
 		value, rest = cut(rest)
 		if string(key[1:len(key)-1]) == name {
-			return value, true
+			return value
 		}
 	}
-	return nil, false
+	return nil
 }
 
 // cut returns the value that text begins with, and what comes behind it and the comma or colon that follows.

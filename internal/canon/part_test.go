@@ -29,8 +29,8 @@ func TestPartsAreWhatTheStandardDecoderFinds(t *testing.T) {
 		}
 		for _, name := range []string{"type", "a", "b", "", "typ"} {
 			want, there := members[name]
-			value, found := Field(raw, name)
-			require.Equal(t, there, found, "%s %q", text, name)
+			value := Field(raw, name)
+			require.Equal(t, there, value != nil, "%s %q", text, name)
 			require.Equal(t, string(want), string(value), "%s %q", text, name)
 		}
 	}

@@ -11,8 +11,9 @@ import (
 )
 
 // Writer writes JSON objects in one spelling: members in the order in which they are given, texts as the standard encoder
-// writes them, without the escapes for HTML. What Optional methods are given is left out where it is empty or zero. The zero Writer is ready for use; the
-// first thing that cannot be written ends the writing, and Bytes says so.
+// writes them, without the escapes for HTML. What Optional methods are given is left out where it is empty or zero. The
+// zero Writer is ready for use. Where something could not be written, Bytes returns an error, and what was written is not
+// to be used.
 type Writer struct {
 	out   []byte
 	start int
@@ -22,7 +23,7 @@ type Writer struct {
 // NewWriter returns a Writer that appends to out.
 func NewWriter(out []byte) Writer { return Writer{out: out, start: len(out)} }
 
-// Bytes returns what was written.
+// Bytes returns what was written, behind what NewWriter was given.
 func (w *Writer) Bytes() ([]byte, error) { return w.out, w.err }
 
 // Open begins an object: an element where name is empty, else a member of the object that is being written.

@@ -9,7 +9,6 @@
 package front
 
 import (
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"slices"
@@ -103,7 +102,7 @@ func parse(raw string, limit int, readHeader func(*Token, []byte) error) (Token,
 	if t.Payload, err = segment(body); err != nil {
 		return Token{}, err
 	}
-	if t.Claims, err = canon.ReadMembers(t.Payload); err != nil {
+	if t.Claims, err = canon.Object(t.Payload); err != nil {
 		return Token{}, fmt.Errorf("%w: payload: %w", errToken, err)
 	}
 	t.SigningInput = []byte(raw[:len(head)+1+len(body)])
@@ -137,11 +136,8 @@ func split(raw string, limit int) (header, payload, signature string, err error)
 	return header, payload, signature, err
 }
 
-// strict refuses trailing bits that are not zero. It would still skip line breaks, which split refuses.
-var strict = base64.RawURLEncoding.Strict()
-
 func segment(s string) ([]byte, error) {
-	b, err := strict.DecodeString(s)
+	b, err := canon.Base64URL(s)
 	if err != nil {
 		return nil, fmt.Errorf("%w: base64url is not canonical", errToken)
 	}

@@ -12,7 +12,7 @@ import (
 // refused and not ignored, because it may change what the token means (crit, b64, zip) or where keys come from (jwk,
 // jku, x5c, x5u).
 func (t *Token) readHeader(raw []byte) error {
-	members, err := canon.ReadMembers(raw)
+	members, err := canon.Object(raw)
 	if err != nil {
 		return fmt.Errorf("%w: header: %w", errToken, err)
 	}

@@ -30,15 +30,14 @@ func ParseProof(raw string) (t Token, jwk []byte, err error) {
 
 // readProofHeader reads a header with alg, typ and jwk, and no other member (RFC 9449, section 4.3, checks 4 and 5).
 func (t *Token) readProofHeader(raw []byte) (jwk []byte, err error) {
-	members, err := canon.ReadMembers(raw)
+	members, err := canon.Object(raw)
 	if err != nil {
 		return nil, fmt.Errorf("%w: header: %w", errToken, err)
 	}
-	jwk, found := members.Get("jwk")
-	typ, _ := members.Get("typ")
+	jwk, typ := members.Get("jwk"), members.Get("typ")
 	members = slices.DeleteFunc(members, func(m canon.Member) bool { return m.Name == "jwk" })
 	switch {
-	case !found:
+	case jwk == nil:
 		return nil, fmt.Errorf("%w: header has no key", errToken)
 	case string(typ) != `"`+ProofType+`"`:
 		return nil, fmt.Errorf("%w: typ is not %s", errToken, ProofType)

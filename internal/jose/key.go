@@ -6,12 +6,10 @@ import (
 	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rsa"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"math/big"
 	"slices"
-	"strings"
 
 	"github.com/tokenboundary/tokenboundary/internal/canon"
 )
@@ -24,14 +22,10 @@ const (
 	maxExponent = 1<<16 + 1
 )
 
-// parseKey reads one JWK. A key that cannot verify signatures here comes back without Public; its id still counts.
-func parseKey(raw json.RawMessage) (Key, string, error) {
-	m, err := canon.Object(raw)
-	if err != nil {
-		return Key{}, "", err
-	}
+// keyOf reads one JWK. A key that cannot verify signatures here comes back without Public; its id still counts.
+func keyOf(m canon.Members) (key Key, id string, err error) {
 	for _, private := range []string{"d", "p", "q", "dp", "dq", "qi", "oth", "k", "priv"} {
-		if _, present := m[private]; present {
+		if m.Get(private) != nil {
 			return Key{}, "", errors.New("contains a private key")
 		}
 	}
@@ -41,7 +35,8 @@ func parseKey(raw json.RawMessage) (Key, string, error) {
 			return Key{}, "", err
 		}
 	}
-	kty, key := fields[0], Key{ID: fields[1], Alg: fields[2], Use: fields[3]}
+	kty := fields[0]
+	key = Key{ID: fields[1], Alg: fields[2], Use: fields[3]}
 	verifies, err := forVerifying(m)
 	if err != nil || !verifies {
 		return Key{}, key.ID, err
@@ -68,9 +63,9 @@ func parseKey(raw json.RawMessage) (Key, string, error) {
 }
 
 // forVerifying reports whether key_ops (RFC 7517, section 4.3), where present, has "verify".
-func forVerifying(m map[string]json.RawMessage) (bool, error) {
-	raw, present := m["key_ops"]
-	if !present {
+func forVerifying(m canon.Members) (bool, error) {
+	raw := m.Get("key_ops")
+	if raw == nil {
 		return true, nil
 	}
 	var ops []string
@@ -83,7 +78,7 @@ func forVerifying(m map[string]json.RawMessage) (bool, error) {
 var curves = map[string]elliptic.Curve{"P-256": elliptic.P256(), "P-384": elliptic.P384(), "P-521": elliptic.P521()}
 
 // parseEC reads an elliptic curve key (RFC 7518, section 6.2.1). An unknown curve gives no key and no error.
-func parseEC(m map[string]json.RawMessage) (crypto.PublicKey, error) {
+func parseEC(m canon.Members) (crypto.PublicKey, error) {
 	crv, err := text(m, "crv")
 	if err != nil {
 		return nil, err
@@ -109,7 +104,7 @@ func parseEC(m map[string]json.RawMessage) (crypto.PublicKey, error) {
 }
 
 // parseOKP reads an Ed25519 key (RFC 8037, section 2). Another curve gives no key and no error.
-func parseOKP(m map[string]json.RawMessage) (crypto.PublicKey, error) {
+func parseOKP(m canon.Members) (crypto.PublicKey, error) {
 	crv, err := text(m, "crv")
 	if err != nil || crv != "Ed25519" {
 		return nil, err
@@ -125,7 +120,7 @@ func parseOKP(m map[string]json.RawMessage) (crypto.PublicKey, error) {
 }
 
 // parseRSA reads an RSA key (RFC 7518, section 6.3.1).
-func parseRSA(m map[string]json.RawMessage) (crypto.PublicKey, error) {
+func parseRSA(m canon.Members) (crypto.PublicKey, error) {
 	n, err := octets(m, "n")
 	if err != nil || len(n) > maxRSA/8+1 {
 		return nil, errors.New("modulus of the wrong form")
@@ -155,12 +150,10 @@ func checkRSA(pub *rsa.PublicKey) error {
 	return nil
 }
 
-var strict = base64.RawURLEncoding.Strict()
-
-func octets(m map[string]json.RawMessage, member string) ([]byte, error) {
+func octets(m canon.Members, member string) ([]byte, error) {
 	s, err := text(m, member)
-	if err != nil || s == "" || strings.ContainsAny(s, "\r\n") {
+	if err != nil || s == "" {
 		return nil, errors.New("member " + member + " is missing or malformed")
 	}
-	return strict.DecodeString(s)
+	return canon.Base64URL(s)
 }

@@ -48,7 +48,7 @@ func ParseKeySet(raw []byte) (KeySet, error) {
 		return KeySet{}, fmt.Errorf("%w: %w", errKeySet, err)
 	}
 	var entries []json.RawMessage
-	if err := json.Unmarshal(doc["keys"], &entries); err != nil || entries == nil {
+	if err := json.Unmarshal(doc.Get("keys"), &entries); err != nil || entries == nil {
 		return KeySet{}, fmt.Errorf("%w: no array of keys", errKeySet)
 	}
 	if len(entries) > MaxKeys {
@@ -57,7 +57,11 @@ func ParseKeySet(raw []byte) (KeySet, error) {
 	var set KeySet
 	ids := map[string]bool{}
 	for i, e := range entries {
-		key, id, err := parseKey(e)
+		members, err := canon.Object(e)
+		if err != nil {
+			return KeySet{}, fmt.Errorf("%w: key %d: %w", errKeySet, i, err)
+		}
+		key, id, err := keyOf(members)
 		switch {
 		case err != nil:
 			return KeySet{}, fmt.Errorf("%w: key %d: %w", errKeySet, i, err)
@@ -92,9 +96,9 @@ func (s KeySet) Has(kid string) bool {
 func (s KeySet) Len() int { return len(s.keys) }
 
 // text returns a string member of a key; empty if it is absent.
-func text(members map[string]json.RawMessage, name string) (string, error) {
-	raw, present := members[name]
-	if !present {
+func text(members canon.Members, name string) (string, error) {
+	raw := members.Get(name)
+	if raw == nil {
 		return "", nil
 	}
 	s, ok := canon.Text(raw)
@@ -104,7 +108,7 @@ func text(members map[string]json.RawMessage, name string) (string, error) {
 	return s, nil
 }
 
-func name(members map[string]json.RawMessage, member string) (string, error) {
+func name(members canon.Members, member string) (string, error) {
 	s, err := text(members, member)
 	if err == nil && s != "" {
 		err = canon.Name(s)

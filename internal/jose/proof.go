@@ -32,12 +32,12 @@ func ParseKey(raw []byte) (Key, error) {
 	if err != nil {
 		return Key{}, fmt.Errorf("%w: %w", errKey, err)
 	}
-	key, _, err := parseKey(raw)
+	key, _, err := keyOf(members)
 	if err != nil {
 		return Key{}, fmt.Errorf("%w: %w", errKey, err)
 	}
-	for name := range members {
-		if !slices.Contains(proofMembers, name) {
+	for _, m := range members {
+		if !slices.Contains(proofMembers, m.Name) {
 			return Key{}, fmt.Errorf("%w: has a member that is not allowed", errKey)
 		}
 	}

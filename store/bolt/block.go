@@ -15,11 +15,14 @@ import (
 // places listed for it and those before it, then the lists: indices into the places, in order.
 type block []byte
 
+// short is the beginning of a digest: as much of a selector as the index holds.
+type short [16]byte
+
 const (
-	blockHead  = 8  // number of places, number of selectors
-	placeSize  = 40 // issue time, id
-	digestSize = 16
-	rowSize    = digestSize + 4
+	blockHead = 8  // number of places, number of selectors
+	placeSize = 40 // issue time, id
+	shortSize = len(short{})
+	rowSize   = shortSize + 4
 	// blockFull is how many records a block has at most, so that an index is one byte. A lone commit writes half of that
 	// on average.
 	blockFull = 32
@@ -29,8 +32,8 @@ func (b block) places() int         { return int(binary.BigEndian.Uint32(b)) }
 func (b block) selectors() int      { return int(binary.BigEndian.Uint32(b[4:])) }
 func (b block) place(i int) []byte  { return b[blockHead+i*placeSize:][:placeSize] }
 func (b block) row(j int) []byte    { return b[blockHead+b.places()*placeSize+j*rowSize:][:rowSize] }
-func (b block) digest(j int) []byte { return b.row(j)[:digestSize] }
-func (b block) end(j int) int       { return int(binary.BigEndian.Uint32(b.row(j)[digestSize:])) }
+func (b block) digest(j int) []byte { return b.row(j)[:shortSize] }
+func (b block) end(j int) int       { return int(binary.BigEndian.Uint32(b.row(j)[shortSize:])) }
 func (b block) lists() []byte       { return b[blockHead+b.places()*placeSize+b.selectors()*rowSize:] }
 
 // begin is where the list of row j begins in lists.
@@ -79,7 +82,7 @@ func (b block) check() error {
 // entry is what the index has to know of a record.
 type entry struct {
 	place     [placeSize]byte
-	selectors [][digestSize]byte
+	selectors []short
 }
 
 func (e entry) compare(f entry) int { return bytes.Compare(e.place[:], f.place[:]) }
@@ -92,7 +95,7 @@ func (b block) entries() []entry {
 	}
 	for j := range b.selectors() {
 		for _, i := range b.list(j) {
-			out[i].selectors = append(out[i].selectors, [digestSize]byte(b.digest(j)))
+			out[i].selectors = append(out[i].selectors, short(b.digest(j)))
 		}
 	}
 	return out
@@ -118,7 +121,7 @@ func blockOf(entries []entry) block {
 	for i, p := range pairs {
 		w.lists = append(w.lists, byte(p.at))
 		if i+1 == len(pairs) || pairs[i+1].a != p.a || pairs[i+1].b != p.b {
-			var d [digestSize]byte
+			var d short
 			binary.BigEndian.PutUint64(d[:], p.a)
 			binary.BigEndian.PutUint64(d[8:], p.b)
 			w.row(d[:])

@@ -14,7 +14,7 @@ import (
 var firstPlace [placeSize]byte
 
 // posting is the digest of a selector and the key of a block that it is in, or was in before that block was split.
-type posting [digestSize + placeSize]byte
+type posting [shortSize + placeSize]byte
 
 func postingOf(digest, block []byte) (p posting) {
 	copy(p[copy(p[:], digest):], block)
@@ -56,7 +56,7 @@ func (s space) find(digest, last []byte) (places [][]byte, next []byte, err erro
 		if _, err := unseal(postingsBucket, key, sealed); err != nil || len(key) != len(posting{}) {
 			return nil, nil, errDamaged
 		}
-		b, err := s.block(key[digestSize:])
+		b, err := s.block(key[shortSize:])
 		if err != nil {
 			return nil, nil, err
 		}

@@ -160,7 +160,7 @@ func TestScanLooksAtNoOtherBlock(t *testing.T) {
 
 func hashed(sel lineage.Selector) []byte {
 	d := hashSelector(sel)
-	return d[:digestSize]
+	return d[:shortSize]
 }
 
 func TestBlockKeepsItsEntries(t *testing.T) {
@@ -168,7 +168,7 @@ func TestBlockKeepsItsEntries(t *testing.T) {
 	for i := range blockFull {
 		e := entry{place: moment(epoch.Add(time.Duration(i) * time.Second))}
 		for d := range i % 4 {
-			e.selectors = append(e.selectors, [digestSize]byte{byte(d), byte(i * d % 7)})
+			e.selectors = append(e.selectors, short{byte(d), byte(i * d % 7)})
 		}
 		entries = append(entries, e)
 	}

@@ -71,7 +71,7 @@ func writeFormat(tx *bbolt.Tx) error {
 
 func issuerName(issuer string) []byte { return []byte("i" + issuer) }
 
-// digest is the key of a name. Where it stands inside a value, the first digestSize bytes of it do.
+// digest is the key of a name. The index holds the short form of it.
 type digest [sha256.Size]byte
 
 func hashKey(name string) digest {

@@ -135,7 +135,7 @@ type found struct{ place, value []byte }
 // records returns up to a chunk of the records that carry the selector of the digest and lie behind last, and the place
 // behind which more may follow; nil where none do.
 func (s space) records(selector digest, last []byte) (out []found, next []byte, err error) {
-	places, next, err := s.find(selector[:digestSize], last)
+	places, next, err := s.find(selector[:shortSize], last)
 	if err != nil {
 		return nil, nil, err
 	}

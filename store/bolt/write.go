@@ -1,0 +1,71 @@
+package bolt
+
+import (
+	"bytes"
+	"slices"
+
+	"go.etcd.io/bbolt"
+)
+
+// flush writes what has been collected.
+func (v *view) flush() error {
+	keys := make([]digest, 0, len(v.heads))
+	for at, h := range v.heads {
+		if h.dirty {
+			keys = append(keys, at)
+		}
+	}
+	slices.SortFunc(keys, func(a, b digest) int { return bytes.Compare(a[:], b[:]) })
+	for _, at := range keys {
+		if err := v.put(headsBucket, at[:], encodeHead(v.heads[at].Head)); err != nil {
+			return err
+		}
+	}
+	if v.moved {
+		if err := v.put(clockBucket, clockKey, encodePosition(*v.at)); err != nil {
+			return err
+		}
+	}
+	return v.index(v.entries)
+}
+
+func (v *view) put(bucket string, key, value []byte) error {
+	v.dirty = true
+	b, err := v.create(bucket)
+	if err != nil {
+		return err
+	}
+	if bucket == recordsBucket || bucket == indexBucket || bucket == feedBucket {
+		b.FillPercent = 1 // what is added is added at the end
+	}
+	return b.Put(key, seal(bucket, key, value))
+}
+
+func (v *view) remove(bucket string, key []byte) error {
+	c := v.cursor(bucket)
+	if c == nil {
+		return nil
+	}
+	v.dirty = true
+	return c.Bucket().Delete(key)
+}
+
+func (v *view) create(bucket string) (*bbolt.Bucket, error) {
+	if c := v.cursor(bucket); c != nil {
+		return c.Bucket(), nil
+	}
+	if v.root == nil {
+		issuers, err := v.tx.CreateBucketIfNotExists([]byte(issuersBucket))
+		if err != nil {
+			return nil, err
+		}
+		if v.root, err = issuers.CreateBucketIfNotExists(issuerName(v.issuer)); err != nil {
+			return nil, err
+		}
+	}
+	b, err := v.root.CreateBucketIfNotExists([]byte(bucket))
+	if err == nil {
+		v.open[bucket] = b.Cursor()
+	}
+	return b, err
+}
