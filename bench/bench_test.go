@@ -103,6 +103,14 @@ type counting struct {
 	commits, txs, scanned atomic.Int64
 }
 
+// Linger passes on how long the store below would have others waited for.
+func (c *counting) Linger() time.Duration {
+	if l, ok := c.Store.(store.Lingerer); ok {
+		return l.Linger()
+	}
+	return 0
+}
+
 func (c *counting) Commit(ctx context.Context, txs []store.Tx) []error {
 	c.commits.Add(1)
 	c.txs.Add(int64(len(txs)))
