@@ -89,6 +89,7 @@ func newIssuer(cfg OIDCConfig) (*issuer, error) {
 	}
 	v := verifier{keys: keys, algs: algs, use: "sig"}
 	idToken, jwt := v, v
+	idToken.seen, jwt.seen = newSignatures(), newSignatures()
 	idToken.types, jwt.types = []string{"", "jwt"}, []string{"", "jwt", "at+jwt"}
 	return &issuer{
 		cfg:    cfg,

@@ -2,7 +2,9 @@ package identity
 
 import (
 	"context"
+	"crypto"
 	"crypto/rsa"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"net/http"
@@ -14,6 +16,7 @@ import (
 	"github.com/tokenboundary/tokenboundary"
 	"github.com/tokenboundary/tokenboundary/internal/front"
 	"github.com/tokenboundary/tokenboundary/internal/jose"
+	"github.com/tokenboundary/tokenboundary/internal/recent"
 )
 
 // maxLeeway is the most by which clocks may be configured to differ.
@@ -34,6 +37,29 @@ type verifier struct {
 	// bounded says that a token is refused that names no key where trying all that fit would be much work: strangers
 	// can send it.
 	bounded bool
+	// seen remembers signatures that verified; nil: none. It is not for what is good for one use.
+	seen *signatures
+}
+
+// maxSeen is how many signatures are remembered at least.
+const maxSeen = 4096
+
+// signatures are those that verified, by the digest of the whole token, with the key that they verified by. They belong to
+// one issuer and one kind of token. A signature is all that is remembered: that the key is still one of the issuer's, what
+// the token says, and that it is in time, is looked at each time.
+type signatures struct {
+	recent.Cache[[sha256.Size]byte, crypto.PublicKey]
+}
+
+func newSignatures() *signatures {
+	return &signatures{recent.Cache[[sha256.Size]byte, crypto.PublicKey]{Size: maxSeen}}
+}
+
+// by reports whether the token has verified by the key.
+func (s *signatures) by(digest [sha256.Size]byte, key jose.Key) bool {
+	pub, found := s.Get(digest)
+	known, ok := pub.(interface{ Equal(crypto.PublicKey) bool })
+	return found && ok && known.Equal(key.Public)
 }
 
 // How much is tried for a token that names no key, of a bounded verifier: RSA-8192 and P-521 take a millisecond and more.
@@ -76,11 +102,27 @@ func (v verifier) verify(ctx context.Context, tok front.Token) error {
 		return errors.New("identity: token names no key, and too many fit")
 	}
 	for _, key := range found {
-		if err = jose.Verify(tok, key, v.algs...); err == nil {
+		if err = v.signed(tok, key); err == nil {
 			return nil
 		}
 	}
 	return fmt.Errorf("identity: %w", err)
+}
+
+// signed checks the signature of tok by key, once where that is remembered.
+func (v verifier) signed(tok front.Token, key jose.Key) error {
+	if v.seen == nil {
+		return jose.Verify(tok, key, v.algs...)
+	}
+	digest := sha256.Sum256([]byte(tok.Raw))
+	if v.seen.by(digest, key) {
+		return nil
+	}
+	err := jose.Verify(tok, key, v.algs...)
+	if err == nil {
+		v.seen.Put(digest, key.Public)
+	}
+	return err
 }
 
 // keySource returns the source of keys that is configured: a file or a URI, and exactly one of them.

@@ -28,7 +28,7 @@ var rooms = map[string][]string{
 	"policy":               {".", "lineage", "internal/canon", "internal/yamldoc"},
 	"exchange":             {".", "lineage", "internal/canon"},
 	"mint":                 {".", "lineage", "store", "internal/canon", "internal/front", "internal/jose", "internal/recent"},
-	"identity":             {".", "lineage", "internal/canon", "internal/front", "internal/jose"},
+	"identity":             {".", "lineage", "internal/canon", "internal/front", "internal/jose", "internal/recent"},
 	"identity/workloadapi": {".", "lineage", "identity"},
 
 	"endpoint": {".", "lineage", "exchange"},
