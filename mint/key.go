@@ -157,12 +157,11 @@ func (k *privateKey) token(payload []byte) (string, error) {
 
 // compact signs header and payload (RFC 7515, section 7.1).
 func (k *privateKey) compact(header string, payload []byte) (string, error) {
-	buf := canon.GetBuffer()
-	defer canon.PutBuffer(buf)
-	out := append(append(*buf, header...), '.')
+	// Not a shared buffer: a signer that gave up may still be reading.
+	out := make([]byte, 0, len(header)+base64url.EncodedLen(len(payload))+base64url.EncodedLen(k.sigLen)+2)
+	out = append(append(out, header...), '.')
 	out = base64url.AppendEncode(out, payload)
 	sig, err := k.sign(out)
-	*buf = out
 	if err != nil {
 		return "", fmt.Errorf("mint: sign: %w", err)
 	}
