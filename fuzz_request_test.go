@@ -78,6 +78,7 @@ func FuzzTaskSpec(f *testing.F) {
 	f.Add("triage", int64(0), "", "", "", "")
 	f.Add("a\n", int64(-1), "[]", "urn:a", "", "urn:b")
 	f.Add("p", int64(1), `{"a":{"a":1},"a":2}`, "urn:a", "x", "urn:a")
+	f.Add("p", int64(1), `{"case":4e471111}`, "urn:a", "x", "urn:a")
 	f.Fuzz(func(t *testing.T, purpose string, seconds int64, context, one, scopes, other string) {
 		spec := &TaskSpec{Purpose: purpose, ExpiresIn: time.Duration(seconds), Context: json.RawMessage(context)}
 		for _, r := range []string{one, other} {

@@ -159,7 +159,8 @@ func TestOIDCRefusesClaims(t *testing.T) {
 	refuses(t, s, idToken(t, text(`"sub":"alice","sub":"bob"`)), "duplicate")
 	refuses(t, s, idToken(t, text(`"SUB":"alice"`)), "sub is missing")
 	refuses(t, s, idToken(t, text(`"sub":"\ud800"`)), "surrogate")
-	refuses(t, s, idToken(t, strings.Replace(text(`"sub":"a"`), `"exp":`, `"exp":1e400,"x":`, 1)), "exp is not a time")
+	refuses(t, s, idToken(t, strings.Replace(text(`"sub":"a"`), `"exp":`, `"exp":1e30,"x":`, 1)), "exp is not a time")
+	refuses(t, s, idToken(t, text(`"sub":"alice","x":1e400`)), "number too large")
 }
 
 func TestOIDCRefusesTokens(t *testing.T) {

@@ -2,13 +2,15 @@ package canon
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 )
 
 // JSON returns the canonical bytes of one JSON value: members sorted by name, no white space, strings with the
-// fewest escapes, numbers as they were written. Duplicate members, invalid or unpaired UTF-8, trailing data and more
-// than MaxNesting levels of objects and arrays are refused.
+// fewest escapes, numbers as they were written. Duplicate members, invalid or unpaired UTF-8, trailing data, numbers
+// that are too large for a float64 (RFC 8259 section 6: no two readers agree on them) and more than MaxNesting levels
+// of objects and arrays are refused.
 //
 // Two values with equal canonical bytes are equal. The reverse does not hold for numbers (1.0 and 1 differ), which
 // errs on the side of refusal wherever canonical bytes are compared.
@@ -62,10 +64,22 @@ func (r *Reader) value(depth int) {
 		}
 		r.members = r.members[:first]
 	case c == '-' || '0' <= c && c <= '9':
-		r.out = append(r.out, r.Number()...)
+		r.out = append(r.out, r.finite()...)
 	default:
 		r.word()
 	}
+}
+
+// finite reads a number that a float64 can hold.
+func (r *Reader) finite() string {
+	n := r.Number()
+	if len(n) <= 300 && !strings.ContainsAny(n, "eE") {
+		return n
+	}
+	if _, err := strconv.ParseFloat(n, 64); err != nil {
+		r.Fail(errLarge)
+	}
+	return n
 }
 
 func (r *Reader) word() {

@@ -24,7 +24,9 @@ var jsonForms = map[string]string{
 	`"<&>\u2028\u007f"`:                       "\"<&>\\u2028\x7f\"",
 	`[1.0,1,-0,1E5,1e+5]`:                     `[1.0,1,-0,1E5,1e+5]`,
 	`9007199254740993`:                        `9007199254740993`,
-	`1e999`:                                   `1e999`,
+	`1.7976931348623157e308`:                  `1.7976931348623157e308`,
+	`1e-999`:                                  `1e-999`,
+	"1" + strings.Repeat("0", 308):            "1" + strings.Repeat("0", 308),
 }
 
 var jsonRefused = map[string][]string{
@@ -35,7 +37,8 @@ var jsonRefused = map[string][]string{
 	"unpaired surrogate": {
 		`"\ud800"`, `"\udc00"`, `"a\ud83e"`, `"\udd16\ud83e"`, `{"\ud800":1}`, `[{"a":"\udfff"}]`, `"\ufffd"`, "\"\ufffd\"",
 	},
-	"not UTF-8": {"\"\xff\"", "\"\xed\xa0\x80\"", "\"\xc0\xaf\"", "\xef\xbb"},
+	"number too large": {`1e999`, `-1E309`, `{"a":[4e471111]}`, `1e+00000309`, "1" + strings.Repeat("0", 309)},
+	"not UTF-8":        {"\"\xff\"", "\"\xed\xa0\x80\"", "\"\xc0\xaf\"", "\xef\xbb"},
 	"syntax": {
 		``, ` `, `{`, `}`, `[1,]`, `{"a":1,}`, `{"a"}`, `{a:1}`, `'a'`, `01`, `+1`, `.5`, `1.`, `NaN`, `Infinity`, `nul`, `tru`,
 		`"a`, `"\x"`, `"\u12"`, "\"\n\"", "\"\x00\"", "\ufeff{}", `/**/1`, `{"a":1 "b":2}`, `[1 2]`,

@@ -13,6 +13,7 @@ var (
 	errUTF8     = fmt.Errorf("%w: not UTF-8", errJSON)
 	errSyntax   = fmt.Errorf("%w: syntax", errJSON)
 	errDeep     = fmt.Errorf("%w: nested too deeply", errJSON)
+	errLarge    = fmt.Errorf("%w: number too large", errJSON)
 	errRepeated = fmt.Errorf("%w: duplicate member", errJSON)
 	errHalf     = fmt.Errorf("%w: unpaired surrogate", errJSON)
 )

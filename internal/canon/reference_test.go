@@ -39,6 +39,9 @@ func valueByDecoder(dec *json.Decoder, depth int) ([]byte, error) {
 	case string:
 		return stringByRune(v)
 	case json.Number:
+		if _, err := v.Float64(); err != nil {
+			return nil, fmt.Errorf("%w: number too large", errJSON)
+		}
 		return []byte(v.String()), nil
 	case bool:
 		return fmt.Append(nil, v), nil
