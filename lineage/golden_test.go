@@ -72,6 +72,19 @@ func goldenApproval() (Envelope, Body) {
 	return env, body
 }
 
+// goldenTrial returns the parts of a denial in which every member is set of what a policy set on trial would have decided.
+func goldenTrial() (Envelope, Body) {
+	env, body := golden()
+	env.Kind = KindDenial
+	body.Granted, body.Task, body.ClientGroups = Authority{}, nil, []string{"tools", "support"}
+	body.Shadow = &Shadow{
+		Policy: "sha256:trial", Path: "/agents", Lifetime: time.Minute,
+		Lost:   []Reason{{Resource: "urn:example:mail", Scope: "send", Why: "no rule grants it"}},
+		Gained: []Reason{{Resource: "urn:example:mail", Scope: "read", Granted: true, Rule: "/agents#reads"}},
+	}
+	return env, body
+}
+
 // TestFormatIsFixed fails when the bytes of a record change. Records are kept for years and their ids stand in tokens:
 // a change needs a new FormatVersion and a reader for the old one.
 func TestFormatIsFixed(t *testing.T) {
@@ -83,6 +96,7 @@ func TestFormatIsFixed(t *testing.T) {
 		{golden, "WW58V7QU0S_-Lsw2jCZR6iT1TRvh5NuCGwpyC4c-uJM"},
 		{goldenGrant, "CkUbW4rNBOkCQnMNvGhE_SnkPQI1xj-0kpBh7DJABjI"},
 		{goldenApproval, "S9dbjv0sn-uJ6ShLUzPaVH65sImx0qm7lpQmb818e6I"},
+		{goldenTrial, "HfOCjIgofh-W1Tds8ik6ay4GsHfG4NXVFWYjkcxbgio"},
 	}
 	require.Len(t, want, 2*len(kinds))
 	for i, k := range kinds {
@@ -110,7 +124,7 @@ func TestFormatIsFixed(t *testing.T) {
 // TestGoldenSetsEveryMember fails when a member is added that no golden record has.
 func TestGoldenSetsEveryMember(t *testing.T) {
 	set := map[string]bool{}
-	for _, parts := range []func() (Envelope, Body){golden, goldenGrant, goldenApproval} {
+	for _, parts := range []func() (Envelope, Body){golden, goldenGrant, goldenApproval, goldenTrial} {
 		env, body := parts()
 		env.Digest = mustID(1)
 		note(set, reflect.ValueOf(env))

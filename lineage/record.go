@@ -57,9 +57,10 @@ type Envelope struct {
 // the chain then still verifies. It never holds a credential.
 type Body struct {
 	Salt []byte `json:"salt"`
-	// Client is the authenticated OAuth client; ClientKind its registered kind.
-	Client     string `json:"client"`
-	ClientKind string `json:"client_kind,omitempty"`
+	// Client is the authenticated OAuth client; ClientKind its registered kind, ClientGroups its groups at that time.
+	Client       string   `json:"client"`
+	ClientKind   string   `json:"client_kind,omitempty"`
+	ClientGroups []string `json:"client_groups,omitempty"`
 	// Subject is whose authority this is; Actors is the actor chain, the current actor first.
 	Subject    Party    `json:"subject,omitzero"`
 	Actors     []Party  `json:"actors,omitempty"`
@@ -96,8 +97,25 @@ type Body struct {
 	// Selectors are those of this record and of every ancestor, except the ones that the envelope implies. Use
 	// Record.Selectors.
 	Selectors []Selector `json:"selectors,omitempty"`
+	// Shadow is set where a policy set on trial would have decided otherwise.
+	Shadow *Shadow `json:"shadow,omitempty"`
 	// Unconfirmed marks a decision handed to a host that cannot report what it did with it.
 	Unconfirmed bool `json:"unconfirmed,omitempty"`
+}
+
+// Shadow is what a policy set on trial would have decided otherwise, beside the one in force. It had no effect.
+type Shadow struct {
+	// Policy is the version of the set on trial.
+	Policy string `json:"policy"`
+	// Path is the policy path that would have decided, where it is another one.
+	Path string `json:"path,omitempty"`
+	// Lost are the scopes that the policy in force grants and the one on trial does not, or only under an obligation,
+	// each with its reason; Gained those that only the one on trial grants, each with its rule. What stands above the
+	// token is not in either.
+	Lost   []Reason `json:"lost,omitempty"`
+	Gained []Reason `json:"gained,omitempty"`
+	// Lifetime is the longest that it would have allowed, where that is less.
+	Lifetime time.Duration `json:"lifetime_ns,omitempty"`
 }
 
 // Requested is a request in canonical form. Everything a re-decision or a replay needs is in it.

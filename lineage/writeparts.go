@@ -92,6 +92,16 @@ func (d Deferred) write(w *canon.Writer) {
 	w.Close()
 }
 
+func (s Shadow) write(w *canon.Writer) {
+	w.Open("shadow")
+	w.Text("policy", s.Policy)
+	w.OptionalText("path", s.Path)
+	writeReasons(w, "lost", s.Lost)
+	writeReasons(w, "gained", s.Gained)
+	w.OptionalInt("lifetime_ns", int64(s.Lifetime))
+	w.Close()
+}
+
 func (o Obligation) write(w *canon.Writer) {
 	w.Open("")
 	w.Text("kind", o.Kind)

@@ -51,6 +51,7 @@ func (b *Body) write(w *canon.Writer) {
 	w.Binary("salt", b.Salt)
 	w.Text("client", b.Client)
 	w.OptionalText("client_kind", b.ClientKind)
+	w.OptionalTexts("client_groups", b.ClientGroups)
 	if b.Subject != (Party{}) {
 		b.Subject.write(w, "subject")
 	}
@@ -71,7 +72,7 @@ func (b *Body) write(w *canon.Writer) {
 	b.Requested.write(w)
 	b.Granted.write(w, "granted")
 	w.OptionalTexts("aud", b.Audience)
-	writeReasons(w, b.Reasons)
+	writeReasons(w, "reasons", b.Reasons)
 	w.OptionalTexts("controls", b.Controls)
 	b.ActorToken.write(w, "actor_token")
 	w.OptionalText("kid", b.Key)
@@ -86,6 +87,9 @@ func (b *Body) write(w *canon.Writer) {
 	w.OptionalText("code", b.Code)
 	writeVersions(w, b.Facts)
 	writeSelectors(w, b.Selectors)
+	if b.Shadow != nil {
+		b.Shadow.write(w)
+	}
 	w.OptionalTrue("unconfirmed", b.Unconfirmed)
 	w.Close()
 }
@@ -107,11 +111,11 @@ func writeIDs(w *canon.Writer, name string, ids []ID) {
 	w.CloseList()
 }
 
-func writeReasons(w *canon.Writer, reasons []Reason) {
+func writeReasons(w *canon.Writer, name string, reasons []Reason) {
 	if len(reasons) == 0 {
 		return
 	}
-	w.OpenList("reasons")
+	w.OpenList(name)
 	for _, r := range reasons {
 		w.Open("")
 		w.OptionalText("resource", r.Resource)

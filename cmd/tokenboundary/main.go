@@ -1,6 +1,7 @@
 // Command tokenboundary is the boundary behind plain HTTP: a security token service for those who do not write Go.
 //
 //	tokenboundary serve --config FILE
+//	tokenboundary policy check DIR
 //	tokenboundary version
 //
 // It has no logic of its own: a configuration comes in, and a Governor and its endpoints come out.
@@ -15,6 +16,8 @@ import (
 	"runtime"
 	"runtime/debug"
 	"strings"
+
+	"github.com/tokenboundary/tokenboundary/cmd/tokenboundary/internal/policycli"
 )
 
 const usage = `Usage:
@@ -23,7 +26,7 @@ const usage = `Usage:
       --accept-store                  also from a store that was wiped or restored from a copy: every token signed
                                       until now is ended, and readers of the revocation feed begin anew
       --debug                         log more: why the authentication of a client failed
-  tokenboundary version               print the version
+` + policycli.Usage + `  tokenboundary version               print the version
   tokenboundary help                  print this
 
 Signals to serve: SIGHUP reads the policies again; SIGINT and SIGTERM end it.
@@ -47,6 +50,8 @@ func run(args []string, stdout, stderr io.Writer) int {
 	switch {
 	case command == "serve":
 		return runServe(rest, stderr)
+	case command == "policy":
+		return policycli.Run(rest, stdout, stderr)
 	case command == "version" && len(rest) == 0:
 		say(stdout, version())
 		return exitOK
