@@ -15,14 +15,6 @@ const (
 	backgroundShare = maxBatch / 8
 )
 
-// Lingerer is a Store whose Commit costs much the same for one Tx as for many, because it waits for a disk or a server.
-// Coalesce then waits for up to Linger, where it has reason to, so that more callers share a Commit. In front of a Store
-// that is no Lingerer it never waits; a wrapper passes the method on.
-type Lingerer interface {
-	Store
-	Linger() time.Duration
-}
-
 // Coalesce returns s with concurrent commits merged: while one Commit of s is under way, the Txs of all callers that
 // arrive queue up and go into the next. It is the only batching code of the project, and s must not batch by itself.
 //
@@ -45,6 +37,14 @@ func Coalesce(s Store) Store {
 	return c
 }
 
+// Changed implements Hinter for a Store that is one; otherwise nothing will be told.
+func (c *coalescer) Changed(ctx context.Context, issuer string) <-chan struct{} {
+	if h, ok := c.Store.(Hinter); ok {
+		return h.Changed(ctx, issuer)
+	}
+	return nil
+}
+
 type coalescer struct {
 	Store
 	linger time.Duration
@@ -57,21 +57,6 @@ type coalescer struct {
 	met         int       // how many Txs were under way or in front when the last Commit ended
 	window      window    // until when so many are expected
 }
-
-// window is a stretch of time that ends by itself.
-type window struct {
-	context.Context
-	close context.CancelFunc
-}
-
-// opened returns a window that ends after d.
-func opened(d time.Duration) window {
-	ctx, cancel := context.WithTimeout(context.Background(), d)
-	return window{ctx, cancel}
-}
-
-// over is a window that has ended.
-var over = opened(0)
 
 // waiting is a queued Tx, where its result goes, and the call that it is of.
 type waiting struct {
@@ -128,28 +113,6 @@ func (c *coalescer) drive(ctx context.Context, own *call) {
 	for done := false; !done; {
 		c.gather()
 		done = c.flush(ctx, c.next(), own)
-	}
-}
-
-// gather waits for those who are expected.
-func (c *coalescer) gather() {
-	c.mu.Lock()
-	want, window := min(c.met, maxBatch), c.window
-	if want <= len(c.front) || window.Err() != nil {
-		c.mu.Unlock()
-		return
-	}
-	c.want = want
-	c.mu.Unlock()
-	select {
-	case <-c.enough:
-	case <-window.Done():
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		if c.want == 0 { // reached at the same moment
-			<-c.enough
-		}
-		c.want = 0
 	}
 }
 
@@ -211,15 +174,6 @@ func (c *coalescer) settle(batch []waiting, results []error, own *call, leaves b
 	}
 	c.handOn()
 	return true
-}
-
-// expect opens the window in which those who met are waited for. Who was alone is not.
-func (c *coalescer) expect() {
-	c.window.close()
-	c.window = over
-	if c.linger > 0 && c.met > 1 {
-		c.window = opened(c.linger)
-	}
 }
 
 // handOn makes the first that waits the driver.

@@ -59,6 +59,15 @@ type Store interface {
 	Feed(ctx context.Context, issuer string, after uint64) iter.Seq2[lineage.Revocation, error]
 }
 
+// Hinter is a Store that is told of what other processes write. It is an optional power: without it, or where it returns nil,
+// a reader of the feed looks at it now and then.
+type Hinter interface {
+	// Changed returns a channel that is closed when the feed of the issuer may have new entries, whoever wrote them. It is a
+	// hint: whoever waits for it looks at the feed after having asked for the channel, and in between now and then. A nil
+	// channel means that nothing will be told.
+	Changed(ctx context.Context, issuer string) <-chan struct{}
+}
+
 // Position is where a Scan begins. The zero Position is the beginning; where both members are set, both hold.
 type Position struct {
 	// Since leaves out the records that were issued before it, to the nanosecond.

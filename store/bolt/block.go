@@ -6,6 +6,8 @@ import (
 	"encoding/binary"
 	"slices"
 	"sort"
+
+	"github.com/tokenboundary/tokenboundary/lineage"
 )
 
 // block is the encoding of a piece of the index: which of the records of a stretch of time carry which selectors. The
@@ -83,6 +85,16 @@ func (b block) check() error {
 type entry struct {
 	place     [placeSize]byte
 	selectors []short
+}
+
+func entryOf(r lineage.Record) entry {
+	sels := r.Selectors()
+	e := entry{placeOf(r), make([]short, len(sels))}
+	for i, sel := range sels {
+		d := hashSelector(sel)
+		e.selectors[i] = short(d[:])
+	}
+	return e
 }
 
 func (e entry) compare(f entry) int { return bytes.Compare(e.place[:], f.place[:]) }

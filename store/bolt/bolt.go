@@ -1,8 +1,10 @@
 // Package bolt is the durable store for one node: one file, no server. Several processes that share their state need
 // a store with a server instead.
 //
-// A commit is one synced write of the file, whatever the number of its transactions; put [store.Coalesce] in front so
-// that concurrent callers share it. Every value is checked when it is read, and a record against its address: damage
+// A commit is one synced write, whatever the number of its transactions; put [store.Coalesce] in front so that concurrent
+// callers share it. It goes to a log, a second file with the name of the first and "-wal", and from there to the first from
+// time to time. Close leaves everything in the first; after a crash the two belong together, and Open refuses the one
+// without the other. Every value is checked when it is read, and a record against its address: damage
 // is an error, never another answer.
 //
 // After a write that failed the state of the file is unknown, and no second sync can tell. The store then stops: every
@@ -10,13 +12,11 @@
 package bolt
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"runtime"
-	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -37,17 +37,23 @@ type Options struct {
 // Store is a store.Store in a file. Its zero value is not usable; see Open.
 type Store struct {
 	db *bbolt.DB
-	// syncing is held while a commit is under way. A written page can be seen before it is synced; Feed waits, because
-	// a sequence number that was handed out must never come to mean another entry.
+	// syncing is held while a commit is under way. What it wrote can be seen before it is synced; Feed waits, because a
+	// sequence number that was handed out must never come to mean another entry.
 	syncing sync.RWMutex
+	log     logFile // syncing guards it
+	limit   int64   // how long the log may become
 	stopped atomic.Pointer[error]
 	seen    memo
+
+	mu      sync.Mutex
+	pending pending
 }
 
 var _ store.Lingerer = (*Store)(nil)
 
-// linger is worth a few of the syncs that it saves.
-const linger = time.Millisecond
+// mapped is how much of the file is mapped at first, in bytes, and how much it grows by. Where the file outgrows the map,
+// bbolt copies all that is pending.
+const mapped = 16 << 20
 
 var errClosed = errors.New("bolt: the store is closed")
 
@@ -58,7 +64,7 @@ var ErrLocked = errors.New("already open")
 // Options is used. It refuses a file that is no store, or one of a format that it does not know, and leaves it as it
 // is. The caller must Close the store.
 func Open(path string, options ...Options) (*Store, error) {
-	o := bbolt.Options{Timeout: time.Second, FreelistType: bbolt.FreelistMapType}
+	o := bbolt.Options{Timeout: time.Second, FreelistType: bbolt.FreelistMapType, InitialMmapSize: mapped}
 	if len(options) > 0 && options[0].LockTimeout > 0 {
 		o.Timeout = options[0].LockTimeout
 	}
@@ -70,7 +76,7 @@ func Open(path string, options ...Options) (*Store, error) {
 }
 
 func open(path string, o bbolt.Options) (_ *Store, err error) {
-	s := &Store{}
+	s := &Store{limit: logLimit}
 	s.seen.Size = memoSize
 	err = s.guard(func() (err error) {
 		s.db, err = bbolt.Open(path, 0o600, &o)
@@ -83,32 +89,57 @@ func open(path string, o bbolt.Options) (_ *Store, err error) {
 		case err != nil:
 			return err
 		}
-		return s.prepare(filepath.Dir(path))
+		return s.prepare(path)
 	})
 	if err != nil && s.db != nil {
-		return nil, errors.Join(err, s.db.Close())
+		return nil, errors.Join(err, s.release())
 	}
 	return s, err
 }
 
-// prepare checks the file's format, and makes a new file one of ours.
-func (s *Store) prepare(dir string) error {
-	isNew := false
-	err := s.db.View(func(tx *bbolt.Tx) (err error) {
-		isNew, err = checkFormat(tx)
+// prepare checks the file's format, makes a new file one of ours, and takes over what the log holds.
+func (s *Store) prepare(path string) (err error) {
+	if err := s.begin(); err != nil {
 		return err
-	})
+	}
+	isNew, err := checkFormat(s.pending.tx)
 	if err == nil && isNew {
-		err = s.db.Update(writeFormat)
+		err = writeFormat(s.pending.tx)
 	}
 	if err != nil {
 		return err
 	}
-	return syncDir(dir)
+	if err := s.openLog(path + logSuffix); err != nil {
+		return err
+	}
+	if err := syncDir(filepath.Dir(path)); err != nil {
+		return err
+	}
+	if !isNew {
+		err = s.restore()
+	}
+	if err == nil {
+		err = s.checkpoint(newGeneration())
+	}
+	return err
 }
 
-// syncDir makes the file's entry in its directory durable. It is done at every Open: the one that made the file may not
-// have come so far.
+// openLog opens the log. It must be there if there may be something in it that counts.
+func (s *Store) openLog(path string) (err error) {
+	flags := os.O_RDWR
+	if s.log.generation, err = s.generation(); err != nil {
+		return err
+	}
+	if s.log.generation == (generation{}) {
+		flags |= os.O_CREATE | os.O_TRUNC
+	}
+	s.log.unsynced = s.db.NoSync
+	s.log.file, err = os.OpenFile(path, flags, 0o600)
+	return err
+}
+
+// syncDir makes the entries of the files in their directory durable. It is done at every Open: the one that made the files
+// may not have come so far.
 func syncDir(dir string) error {
 	if runtime.GOOS == "windows" {
 		return nil // a directory cannot be synced there
@@ -120,106 +151,31 @@ func syncDir(dir string) error {
 	return errors.Join(d.Sync(), d.Close())
 }
 
-// Close waits for the calls under way and closes the file. Calls that come later fail.
+// Close waits for the calls under way and closes the file. Calls that come later fail. Where it returns an error, what was
+// committed is in the log.
 func (s *Store) Close() error {
 	s.syncing.Lock()
 	defer s.syncing.Unlock()
-	return s.db.Close()
-}
-
-// Linger implements store.Lingerer.
-func (s *Store) Linger() time.Duration { return linger }
-
-// Commit implements store.Store.
-func (s *Store) Commit(ctx context.Context, txs []store.Tx) []error {
-	errs := make([]error, len(txs))
-	if err := s.commit(ctx, txs, errs); err != nil {
-		for i := range errs {
-			errs[i] = err
-		}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.pending.tx == nil || s.stopped.Load() != nil {
+		return s.release()
 	}
-	return errs
-}
-
-// errNothing rolls a transaction back because it has written nothing.
-var errNothing = errors.New("bolt: nothing to write")
-
-// commit sets the result of each tx, or fails for all.
-func (s *Store) commit(ctx context.Context, txs []store.Tx, errs []error) error {
-	s.syncing.Lock()
-	defer s.syncing.Unlock()
-	if err := ctx.Err(); err != nil {
-		return err
+	log := s.log.file.Name()
+	if err := s.guard(func() error { return s.checkpoint(generation{}) }); err != nil {
+		return errors.Join(err, s.release())
 	}
-	unclear := false // an error does not mean that nothing was written
-	err := s.guard(func() error {
-		return s.db.Update(func(tx *bbolt.Tx) error {
-			unclear = true
-			dirty, err := s.apply(tx, txs, errs)
-			if err == nil && !dirty {
-				err = errNothing
-			}
-			unclear = err == nil
-			return err
-		})
-	})
-	switch {
-	case errors.Is(err, errNothing):
-		return nil
-	case err != nil && unclear:
-		err = fmt.Errorf("bolt: a write failed and the store has stopped: %w", err)
-		s.stopped.Store(&err)
-	}
+	err := s.release()
+	_ = os.Remove(log) // nothing in it counts
 	return err
 }
 
-// apply judges and writes txs. An error, as opposed to one in errs, is the file's, and nothing may be kept.
-func (s *Store) apply(tx *bbolt.Tx, txs []store.Tx, errs []error) (dirty bool, err error) {
-	views := map[string]*view{}
-	for i, t := range txs {
-		v := views[t.Issuer]
-		if v == nil {
-			v = newView(s.space(tx, t.Issuer), tx, t.Issuer)
-			views[t.Issuer] = v
-		}
-		errs[i] = store.Apply(v, t)
-		if v.err != nil {
-			return false, v.err
-		}
+// release gives up what is pending and closes the files.
+func (s *Store) release() (err error) {
+	s.abandon()
+	if s.log.file != nil {
+		err = s.log.file.Close()
+		s.log.file = nil
 	}
-	for _, v := range views {
-		if err := v.flush(); err != nil {
-			return false, err
-		}
-		dirty = dirty || v.dirty
-	}
-	return dirty, nil
-}
-
-// view calls f in a read transaction.
-func (s *Store) view(ctx context.Context, issuer string, f func(space) error) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	return s.guard(func() error {
-		return s.db.View(func(tx *bbolt.Tx) error { return f(s.space(tx, issuer)) })
-	})
-}
-
-// guard calls f unless the store has stopped, and makes an error of the panics and faults by which bbolt answers
-// damage to its own pages.
-func (s *Store) guard(f func() error) (err error) {
-	if stopped := s.stopped.Load(); stopped != nil {
-		return *stopped
-	}
-	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("%w: %v", errDamaged, p)
-		}
-	}()
-	if err = f(); errors.Is(err, bolterrors.ErrDatabaseNotOpen) {
-		err = errClosed
-	}
-	return err
+	return errors.Join(err, s.db.Close())
 }

@@ -94,8 +94,8 @@ func TestOpenRefusesWhatIsNoStore(t *testing.T) {
 	s, err := bolt.Open(path)
 	require.NoError(t, err)
 	require.NoError(t, s.Close())
-	other(func(tx *bbolt.Tx) error { return tx.Bucket([]byte("tokenboundary")).Put([]byte("format"), []byte("3")) })
-	refused(`has format version "3", and this program knows only 2`)
+	other(func(tx *bbolt.Tx) error { return tx.Bucket([]byte("tokenboundary")).Put([]byte("format"), []byte("4")) })
+	refused(`has format version "4", and this program knows only 3`)
 	other(func(tx *bbolt.Tx) error { return tx.Bucket([]byte("tokenboundary")).Put([]byte("format"), nil) })
 	refused(`has format version ""`)
 

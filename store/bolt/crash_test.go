@@ -42,6 +42,7 @@ func commitForever(path string) error {
 	if err != nil {
 		return err
 	}
+	b.LimitLog(8 << 10) // a checkpoint every few commits
 	s, failed := store.Coalesce(b), make(chan error)
 	for range 4 {
 		go func() {

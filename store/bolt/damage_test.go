@@ -101,7 +101,7 @@ func edit(t *testing.T, path string, f func(bucket *bbolt.Bucket, name string, k
 func TestEveryChangedByteIsFound(t *testing.T) {
 	dir := t.TempDir()
 	original := filepath.Join(dir, "original")
-	s, err := Open(original)
+	s, err := open(original, bbolt.Options{}) // which makes a small file
 	require.NoError(t, err)
 	r := record(t, alice)
 	require.NoError(t, s.Commit(t.Context(), []store.Tx{txOf(r)})[0])
@@ -245,6 +245,9 @@ func TestShortenedFileIsAnError(t *testing.T) {
 		ids = append(ids, r.ID())
 		require.NoError(t, s.Commit(t.Context(), []store.Tx{{Issuer: issuer, Time: epoch, Records: []lineage.Record{r}}})[0])
 	}
+	require.NoError(t, s.Close())
+	s, err = Open(path)
+	require.NoError(t, err)
 	_, err = s.Get(t.Context(), issuer, ids)
 	require.NoError(t, err)
 	require.NoError(t, os.Truncate(path, 2*4096))

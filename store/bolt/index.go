@@ -44,7 +44,7 @@ func openBlock(key, sealed []byte) (block, error) {
 
 // find returns the places of records that carry the selector and lie behind last, up to about a chunk of them. They are
 // valid until the transaction ends. Where more may follow, next is the place behind which they do.
-func (s space) find(digest, last []byte) (places [][]byte, next []byte, err error) {
+func (s *space) find(digest, last []byte) (places [][]byte, next []byte, err error) {
 	c := s.cursor(postingsBucket)
 	if c == nil {
 		return nil, nil, nil
@@ -84,7 +84,7 @@ func postingFor(c *bbolt.Cursor, digest, last []byte) (key, sealed []byte) {
 }
 
 // block returns the block with the key.
-func (s space) block(key []byte) (block, error) {
+func (s *space) block(key []byte) (block, error) {
 	value, err := s.get(indexBucket, key)
 	if err != nil || value == nil {
 		return nil, errDamaged
@@ -93,12 +93,12 @@ func (s space) block(key []byte) (block, error) {
 	return b, b.check()
 }
 
-// index adds entries to the index.
-func (v *view) index(entries []entry) error {
-	if len(entries) == 0 {
+// index adds to the index what it has yet to take in. After an error nothing that is pending may be kept.
+func (v *view) index() error {
+	if len(v.entries) == 0 {
 		return nil
 	}
-	entries = inOrder(entries)
+	entries := inOrder(v.entries)
 	b, err := v.create(indexBucket)
 	if err != nil {
 		return err
@@ -112,11 +112,11 @@ func (v *view) index(entries []entry) error {
 	}
 	slices.SortFunc(v.postings, func(p, q posting) int { return bytes.Compare(p[:], q[:]) })
 	for i := range v.postings {
-		if err := v.put(postingsBucket, v.postings[i][:], nil); err != nil {
+		if err := v.write(postingsBucket, v.postings[i][:], nil); err != nil {
 			return err
 		}
 	}
-	v.postings = nil
+	v.entries, v.postings = nil, nil
 	return nil
 }
 
@@ -130,7 +130,7 @@ func (v *view) putBlock(key []byte, old, b block) error {
 		}
 		v.postings = append(v.postings, postingOf(b.digest(j), key))
 	}
-	return v.put(indexBucket, key, b)
+	return v.write(indexBucket, key, b)
 }
 
 // inOrder sorts entries by place, each place once.

@@ -47,7 +47,7 @@ func addAll(t *testing.T, s *Store, records []lineage.Record, perCommit int) {
 // blocksOf returns how many records are in each block, in order, and requires that they are in order.
 func blocksOf(t *testing.T, s *Store) (sizes []int) {
 	t.Helper()
-	require.NoError(t, s.view(t.Context(), issuer, func(sp space) error {
+	require.NoError(t, s.indexed(t.Context(), issuer, func(sp *space) error {
 		c, last := sp.cursor(indexBucket), []byte(nil)
 		for key, sealed := c.First(); key != nil; key, sealed = c.Next() {
 			b, err := openBlock(key, sealed)
@@ -138,8 +138,8 @@ func TestScanLooksAtNoOtherBlock(t *testing.T) {
 	}
 	last := record(t, alice)
 	addAll(t, s, append(others, last), 100)
-	require.NoError(t, s.db.Update(func(tx *bbolt.Tx) error {
-		b := s.space(tx, issuer).root.Bucket([]byte(indexBucket))
+	require.NoError(t, s.indexed(t.Context(), issuer, func(sp *space) error {
+		b := sp.root.Bucket([]byte(indexBucket))
 		return b.ForEach(func(key, sealed []byte) error {
 			if block, err := openBlock(key, sealed); err != nil || len(block.behind(hashed(alice), firstPlace[:])) > 0 {
 				return err

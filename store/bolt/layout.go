@@ -12,8 +12,8 @@ import (
 	"github.com/tokenboundary/tokenboundary/lineage"
 )
 
-// The file: a bucket "tokenboundary" with the format's version, and a bucket "issuers" with one bucket per issuer,
-// which holds the buckets below. Names from outside are hashed wherever they would be a key, so a key has a fixed
+// The file: a bucket "tokenboundary" with the format's version and the generation of the log, and a bucket "issuers" with
+// one bucket per issuer, which holds the buckets below. Names from outside are hashed wherever they would be a key, so a key has a fixed
 // length and no content of a name has a meaning; each value repeats the name it belongs to.
 const (
 	metaBucket    = "tokenboundary"
@@ -31,10 +31,11 @@ const (
 )
 
 // formatVersion is what this package writes and reads.
-const formatVersion = "2"
+const formatVersion = "3"
 
 var (
 	formatKey = []byte("format")
+	logKey    = []byte("log")
 	clockKey  = []byte("now")
 )
 

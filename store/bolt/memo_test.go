@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
-	"go.etcd.io/bbolt"
 
 	"github.com/tokenboundary/tokenboundary/lineage"
 	"github.com/tokenboundary/tokenboundary/store"
@@ -36,8 +35,8 @@ func get(t *testing.T, s *Store, id lineage.ID) store.Entry {
 // change writes or, where value is nil, removes the record's bytes behind the store's back.
 func change(t *testing.T, s *Store, bucket string, key, value []byte) {
 	t.Helper()
-	require.NoError(t, s.db.Update(func(tx *bbolt.Tx) error {
-		b := tx.Bucket([]byte(issuersBucket)).Bucket(issuerName(issuer)).Bucket([]byte(bucket))
+	require.NoError(t, s.view(t.Context(), issuer, func(sp *space) error {
+		b := sp.cursor(bucket).Bucket()
 		if value == nil {
 			return b.Delete(key)
 		}

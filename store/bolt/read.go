@@ -12,7 +12,7 @@ import (
 
 // Get implements store.Store.
 func (s *Store) Get(ctx context.Context, issuer string, ids []lineage.ID) ([]store.Entry, error) {
-	return read(ctx, s, issuer, func(sp space) ([]store.Entry, error) {
+	return read(ctx, s, issuer, func(sp *space) ([]store.Entry, error) {
 		out := make([]store.Entry, 0, len(ids))
 		for _, id := range ids {
 			e, err := sp.entry(id)
@@ -27,7 +27,7 @@ func (s *Store) Get(ctx context.Context, issuer string, ids []lineage.ID) ([]sto
 
 // Heads implements store.Store.
 func (s *Store) Heads(ctx context.Context, issuer string, keys []string) ([]store.Head, error) {
-	return read(ctx, s, issuer, func(sp space) ([]store.Head, error) {
+	return read(ctx, s, issuer, func(sp *space) ([]store.Head, error) {
 		out := make([]store.Head, 0, len(keys))
 		for _, k := range keys {
 			h, _, err := sp.head(hashKey(k))
@@ -43,7 +43,7 @@ func (s *Store) Heads(ctx context.Context, issuer string, keys []string) ([]stor
 
 // Revoked implements store.Store.
 func (s *Store) Revoked(ctx context.Context, issuer string, sels []lineage.Selector) ([]lineage.Mark, error) {
-	return read(ctx, s, issuer, func(sp space) ([]lineage.Mark, error) {
+	return read(ctx, s, issuer, func(sp *space) ([]lineage.Mark, error) {
 		var out []lineage.Mark
 		for _, sel := range sels {
 			m, found, err := sp.mark(hashSelector(sel))
@@ -59,8 +59,8 @@ func (s *Store) Revoked(ctx context.Context, issuer string, sels []lineage.Selec
 }
 
 // read returns what f reads in one transaction: all of it or an error.
-func read[T any](ctx context.Context, s *Store, issuer string, f func(space) ([]T, error)) (out []T, err error) {
-	err = s.view(ctx, issuer, func(sp space) (err error) {
+func read[T any](ctx context.Context, s *Store, issuer string, f func(*space) ([]T, error)) (out []T, err error) {
+	err = s.view(ctx, issuer, func(sp *space) (err error) {
 		out, err = f(sp)
 		return err
 	})
@@ -77,7 +77,7 @@ func (s *Store) Scan(ctx context.Context, issuer string, sel lineage.Selector, f
 		next, err := s.scanStart(ctx, issuer, from)
 		for err == nil && next != nil {
 			var part []found
-			err = s.view(ctx, issuer, func(sp space) (err error) {
+			err = s.indexed(ctx, issuer, func(sp *space) (err error) {
 				part, next, err = sp.records(selector, next)
 				return err
 			})
@@ -106,7 +106,7 @@ func (s *Store) scanStart(ctx context.Context, issuer string, from store.Positio
 	if from.After.IsZero() {
 		return start[:], nil
 	}
-	err := s.view(ctx, issuer, func(sp space) error {
+	err := s.view(ctx, issuer, func(sp *space) error {
 		k, err := sp.record(from.After)
 		if err != nil {
 			return err
@@ -156,5 +156,5 @@ func (s *Store) Feed(ctx context.Context, issuer string, after uint64) iter.Seq2
 func (s *Store) feed(ctx context.Context, issuer string, after uint64) ([]lineage.Revocation, error) {
 	s.syncing.RLock()
 	defer s.syncing.RUnlock()
-	return read(ctx, s, issuer, func(sp space) ([]lineage.Revocation, error) { return sp.revocations(after) })
+	return read(ctx, s, issuer, func(sp *space) ([]lineage.Revocation, error) { return sp.revocations(after) })
 }

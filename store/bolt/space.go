@@ -11,21 +11,15 @@ import (
 
 // space is what the file holds of one issuer, seen by one transaction.
 type space struct {
-	root *bbolt.Bucket // nil where nothing was written yet
-	open map[string]*bbolt.Cursor
-	seen *memo
-}
-
-func (s *Store) space(tx *bbolt.Tx, issuer string) space {
-	sp := space{open: map[string]*bbolt.Cursor{}, seen: &s.seen}
-	if issuers := tx.Bucket([]byte(issuersBucket)); issuers != nil {
-		sp.root = issuers.Bucket(issuerName(issuer))
-	}
-	return sp
+	root    *bbolt.Bucket // nil where nothing was written yet
+	open    map[string]*bbolt.Cursor
+	seen    *memo
+	entries []entry // what the index has yet to take in
+	room    []byte  // for the changes of the next commit
 }
 
 // cursor returns the transaction's cursor of a bucket, or nil where nothing was written into it yet.
-func (s space) cursor(name string) *bbolt.Cursor {
+func (s *space) cursor(name string) *bbolt.Cursor {
 	if s.root == nil {
 		return nil
 	}
@@ -40,7 +34,7 @@ func (s space) cursor(name string) *bbolt.Cursor {
 }
 
 // get returns the value at a key, valid until the transaction ends; nil where there is none.
-func (s space) get(bucket string, key []byte) ([]byte, error) {
+func (s *space) get(bucket string, key []byte) ([]byte, error) {
 	c := s.cursor(bucket)
 	if c == nil {
 		return nil, nil
@@ -52,7 +46,7 @@ func (s space) get(bucket string, key []byte) ([]byte, error) {
 	return unseal(bucket, key, sealed)
 }
 
-func (s space) position() (position, error) {
+func (s *space) position() (position, error) {
 	value, err := s.get(clockBucket, clockKey)
 	if value == nil || err != nil {
 		return position{}, err
@@ -60,7 +54,7 @@ func (s space) position() (position, error) {
 	return decodePosition(value)
 }
 
-func (s space) record(id lineage.ID) (*known, error) {
+func (s *space) record(id lineage.ID) (*known, error) {
 	at, err := s.get(idsBucket, id[:])
 	if at == nil || err != nil {
 		return nil, err
@@ -73,7 +67,7 @@ func (s space) record(id lineage.ID) (*known, error) {
 }
 
 // head returns the head at the digest of a key, and whether it was written.
-func (s space) head(at digest) (h store.Head, found bool, err error) {
+func (s *space) head(at digest) (h store.Head, found bool, err error) {
 	value, err := s.get(headsBucket, at[:])
 	if value == nil || err != nil {
 		return store.Head{}, false, err
@@ -85,7 +79,7 @@ func (s space) head(at digest) (h store.Head, found bool, err error) {
 }
 
 // mark returns the mark of the selector that has the digest, and whether there is one.
-func (s space) mark(at digest) (m lineage.Mark, found bool, err error) {
+func (s *space) mark(at digest) (m lineage.Mark, found bool, err error) {
 	value, err := s.get(marksBucket, at[:])
 	if value == nil || err != nil {
 		return lineage.Mark{}, false, err
@@ -96,7 +90,7 @@ func (s space) mark(at digest) (m lineage.Mark, found bool, err error) {
 	return m, err == nil, err
 }
 
-func (s space) entry(id lineage.ID) (e store.Entry, err error) {
+func (s *space) entry(id lineage.ID) (e store.Entry, err error) {
 	k, err := s.record(id)
 	if k == nil || err != nil {
 		return store.Entry{}, err
@@ -134,7 +128,7 @@ type found struct{ place, value []byte }
 
 // records returns up to a chunk of the records that carry the selector of the digest and lie behind last, and the place
 // behind which more may follow; nil where none do.
-func (s space) records(selector digest, last []byte) (out []found, next []byte, err error) {
+func (s *space) records(selector digest, last []byte) (out []found, next []byte, err error) {
 	places, next, err := s.find(selector[:shortSize], last)
 	if err != nil {
 		return nil, nil, err
@@ -155,7 +149,7 @@ func (s space) records(selector digest, last []byte) (out []found, next []byte, 
 }
 
 // revocations returns up to a chunk of the feed behind after.
-func (s space) revocations(after uint64) ([]lineage.Revocation, error) {
+func (s *space) revocations(after uint64) ([]lineage.Revocation, error) {
 	p, err := s.position()
 	if err != nil || after == p.seq {
 		return nil, err

@@ -13,11 +13,11 @@ import (
 // maxForget bounds how many expired heads one Tx forgets, so that a long idle time is not paid for by one commit.
 const maxForget = 64
 
-// view is a store.View of one issuer in a write transaction, which is written when all Txs of the commit are judged: what
-// they share is read, and what they write again and again is written, once. It remembers the first error of the file:
-// whatever becomes of it on the way through store.Apply, the transaction is then rolled back.
+// view is a store.View of one issuer in the pending transaction, which is written when all Txs of the commit are judged:
+// what they share is read, and what they write again and again is written, once. It remembers the first error of the file:
+// whatever becomes of it on the way through store.Apply, the commit is then undone.
 type view struct {
-	space
+	*space
 	tx     *bbolt.Tx
 	issuer string
 	err    error
@@ -25,10 +25,9 @@ type view struct {
 	at       *position // nil: not read yet
 	marks    map[lineage.Selector]lineage.Mark
 	heads    map[digest]*headState
-	entries  []entry   // for the index
-	postings []posting // for the blocks of it
+	changes  []byte    // for the log
+	postings []posting // for blocks of the index
 	due      []byte    // the earliest key that there may be in the expiry bucket; nil: not known
-	dirty    bool      // something was written or is to be
 	moved    bool      // the position is to be written
 }
 
@@ -40,8 +39,8 @@ type headState struct {
 
 var _ store.View = (*view)(nil)
 
-func newView(sp space, tx *bbolt.Tx, issuer string) *view {
-	return &view{space: sp, tx: tx, issuer: issuer, marks: map[lineage.Selector]lineage.Mark{}, heads: map[digest]*headState{}}
+func newView(sp *space, tx *bbolt.Tx, issuer string) *view {
+	return &view{space: sp, tx: tx, issuer: issuer, changes: sp.room[:0], marks: map[lineage.Selector]lineage.Mark{}, heads: map[digest]*headState{}}
 }
 
 func (v *view) note(err error) error {
@@ -110,21 +109,17 @@ func (v *view) SetClock(now time.Time, seq uint64) error {
 	if before, last, err := v.Clock(); err != nil {
 		return err
 	} else if !before.Equal(now) || last != seq {
-		*v.at, v.moved, v.dirty = position{now, seq}, true, true
+		*v.at, v.moved = position{now, seq}, true
 	}
 	return v.note(v.forget(now))
 }
 
 func (v *view) PutRecord(r lineage.Record) error {
-	id, k := r.ID(), know(r)
-	e := entry{placeOf(r), make([]short, len(k.marks))}
-	for i, d := range k.marks {
-		e.selectors[i] = short(d[:])
-	}
-	v.entries = append(v.entries, e)
-	err := v.put(idsBucket, id[:], e.place[:timeSize])
+	id, place := r.ID(), placeOf(r)
+	v.entries = append(v.entries, entryOf(r))
+	err := v.put(idsBucket, id[:], place[:timeSize])
 	if err == nil {
-		err = v.put(recordsBucket, e.place[:], encodeRecord(r))
+		err = v.put(recordsBucket, place[:], encodeRecord(r))
 	}
 	return v.note(err)
 }
@@ -145,7 +140,7 @@ func (v *view) PutHead(h store.Head) error {
 		}
 		err = v.put(expiryBucket, key, nil)
 	}
-	*old, v.dirty = headState{h, true, true}, true
+	*old = headState{h, true, true}
 	return v.note(err)
 }
 

@@ -23,9 +23,11 @@ func openNew(t *testing.T, path string) *Store {
 
 func entriesIn(t *testing.T, s *Store, bucket string) (n int) {
 	t.Helper()
-	require.NoError(t, s.view(t.Context(), issuer, func(sp space) error {
+	require.NoError(t, s.view(t.Context(), issuer, func(sp *space) error {
 		if c := sp.cursor(bucket); c != nil {
-			n = c.Bucket().Stats().KeyN
+			for key, _ := c.First(); key != nil; key, _ = c.Next() {
+				n++
+			}
 		}
 		return nil
 	}))
@@ -76,15 +78,18 @@ func TestDamageFailsTheWholeCommit(t *testing.T) {
 		}
 	})
 	s = openNew(t, path)
+	before := store.Tx{Issuer: issuer, Time: epoch, Swaps: []store.Swap{{Key: "before"}}}
+	require.NoError(t, s.Commit(t.Context(), []store.Tx{before})[0])
 	good := store.Tx{Issuer: issuer, Time: epoch, Swaps: []store.Swap{{Key: "good"}}}
 	bad := store.Tx{Issuer: issuer, Time: epoch, Unrevoked: []store.Unrevoked{{Selectors: []lineage.Selector{alice}, Since: epoch}}}
 	errs := s.Commit(t.Context(), []store.Tx{good, bad, good})
 	for _, err := range errs {
 		require.ErrorIs(t, err, errDamaged)
 	}
-	heads, err := s.Heads(t.Context(), issuer, []string{"good"})
+	heads, err := s.Heads(t.Context(), issuer, []string{"good", "before"})
 	require.NoError(t, err)
 	require.Zero(t, heads[0].Version)
+	require.Equal(t, uint64(1), heads[1].Version, "what was committed before is there")
 	require.Equal(t, []error{nil}, s.Commit(t.Context(), []store.Tx{good}), "the store goes on")
 }
 
@@ -94,10 +99,7 @@ func TestNothingToWriteIsNotWritten(t *testing.T) {
 	r := record(t)
 	tx := txOf(r)
 	require.NoError(t, s.Commit(t.Context(), []store.Tx{tx})[0])
-	version := func() (id int) {
-		require.NoError(t, s.db.View(func(tx *bbolt.Tx) error { id = tx.ID(); return nil }))
-		return id
-	}
+	version := func() uint32 { return s.log.frames }
 	before := version()
 	replay := store.Tx{Issuer: issuer, Time: epoch.Add(time.Hour), Swaps: tx.Swaps}
 	require.ErrorIs(t, s.Commit(t.Context(), []store.Tx{replay})[0], store.ErrConflict)
@@ -108,7 +110,7 @@ func TestNothingToWriteIsNotWritten(t *testing.T) {
 	require.Equal(t, before+1, version(), "the control: a later time is written")
 }
 
-// A revocation costs the same few pages whatever descends from what it cuts.
+// A revocation is one small frame of the log, and later a few pages of the store, whatever descends from what it cuts.
 func TestRevocationIsOneSmallWrite(t *testing.T) {
 	pages := func(derived int) int64 {
 		s := openNew(t, filepath.Join(t.TempDir(), "store"))
@@ -123,8 +125,12 @@ func TestRevocationIsOneSmallWrite(t *testing.T) {
 			}
 			txs = txs[n:]
 		}
+		require.NoError(t, s.checkpoint(newGeneration()))
 		before := s.db.Stats().TxStats
 		require.NoError(t, s.Commit(t.Context(), []store.Tx{{Issuer: issuer, Time: epoch, Revocations: txOf().Revocations}})[0])
+		require.Equal(t, uint32(1), s.log.frames)
+		require.Less(t, s.log.size, int64(1000))
+		require.NoError(t, s.checkpoint(newGeneration()))
 		after := s.db.Stats().TxStats
 		diff := after.Sub(&before)
 		return diff.GetWrite()

@@ -26,11 +26,16 @@ func (v *view) flush() error {
 			return err
 		}
 	}
-	return v.index(v.entries)
+	return nil
 }
 
+// put writes a value, and notes it for the log.
 func (v *view) put(bucket string, key, value []byte) error {
-	v.dirty = true
+	v.changes = appendLogged(v.changes, logged{bucket: bucket, key: key, value: value})
+	return v.write(bucket, key, value)
+}
+
+func (v *view) write(bucket string, key, value []byte) error {
 	b, err := v.create(bucket)
 	if err != nil {
 		return err
@@ -46,8 +51,23 @@ func (v *view) remove(bucket string, key []byte) error {
 	if c == nil {
 		return nil
 	}
-	v.dirty = true
+	v.changes = appendLogged(v.changes, logged{bucket: bucket, removed: true, key: key})
 	return c.Bucket().Delete(key)
+}
+
+// redo makes a change that the log holds.
+func (v *view) redo(c logged) error {
+	if c.removed {
+		return v.remove(c.bucket, c.key)
+	}
+	if c.bucket == recordsBucket {
+		r, err := decodeRecord(c.value)
+		if err != nil {
+			return err
+		}
+		v.entries = append(v.entries, entryOf(r))
+	}
+	return v.put(c.bucket, c.key, c.value)
 }
 
 func (v *view) create(bucket string) (*bbolt.Bucket, error) {
