@@ -7,6 +7,7 @@ import (
 	"mime"
 	"net/http"
 	"strings"
+	"sync"
 
 	"github.com/tokenboundary/tokenboundary/internal/canon"
 )
@@ -72,32 +73,41 @@ func contentType(r *http.Request) (kind string, params map[string]string, err er
 	return mime.ParseMediaType(header)
 }
 
-// A body is read in pieces, into memory that grows eightfold, from the first size to that of the largest body.
-const (
-	pieceSize = 2 << 10
-	firstSize = 4 << 10
-)
+// A body is read in pieces. One that is no longer than the first piece, as nearly all are, takes no more memory than it has
+// bytes; any other goes into memory that grows eightfold, to the size of the largest body.
+const firstSize = 4 << 10
+
+// pieces are what bodies are read into. They hold nothing of a body that was read.
+var pieces = sync.Pool{New: func() any { return new([firstSize]byte) }}
 
 // readBody reads a body of at most canon.MaxBody bytes. It takes memory as the body arrives, whatever length was announced.
 func readBody(body io.Reader) (string, error) {
-	piece := make([]byte, pieceSize)
+	piece := pieces.Get().(*[firstSize]byte)
+	defer func() {
+		clear(piece[:])
+		pieces.Put(piece)
+	}()
 	var out strings.Builder
-	out.Grow(firstSize)
-	for {
-		n, err := body.Read(piece)
-		if out.Len()+n > canon.MaxBody {
+	for have := 0; ; {
+		n, err := body.Read(piece[have:])
+		have += n
+		if out.Len()+have > canon.MaxBody {
 			return "", tooLarge()
 		}
-		if have := out.Cap(); out.Len()+n > have {
-			out.Grow(max(n, min(6*have, canon.MaxBody-2*have))) // which Grow adds to twice what there is
-		}
-		out.Write(piece[:n])
 		switch {
-		case err == nil:
-		case errors.Is(err, io.EOF): // and not io.ErrUnexpectedEOF, which says that there should be more
-			return out.String(), nil
-		default:
+		case err == nil && have < len(piece):
+			continue
+		case errors.Is(err, io.EOF) && out.Len() == 0: // and not io.ErrUnexpectedEOF, which says that there should be more
+			return string(piece[:have]), nil
+		case err != nil && !errors.Is(err, io.EOF):
 			return "", unreadable(err)
+		}
+		if size := out.Cap(); out.Len()+have > size {
+			out.Grow(max(8*firstSize, min(6*size, canon.MaxBody-2*size))) // which Grow adds to twice what there is
+		}
+		out.Write(piece[:have])
+		if have = 0; err != nil {
+			return out.String(), nil
 		}
 	}
 }

@@ -21,12 +21,10 @@ var errID = errors.New("lineage: not a record id")
 // ParseID reads the text form. Only the one canonical spelling of an id is accepted; the empty string names nothing and
 // is refused.
 func ParseID(s string) (ID, error) {
-	var id ID
 	if s == "" {
-		return id, errID
+		return ID{}, errID
 	}
-	err := id.UnmarshalText([]byte(s))
-	return id, err
+	return idOf(s)
 }
 
 // IDOf returns the address of the record whose envelope is raw.
@@ -76,18 +74,26 @@ func (id ID) append(out []byte) []byte {
 
 // UnmarshalText implements encoding.TextUnmarshaler. The empty text is the zero ID.
 func (id *ID) UnmarshalText(text []byte) error {
-	if len(text) == 0 {
-		*id = ID{}
-		return nil
+	out, err := idOf(text)
+	if err == nil {
+		*id = out
 	}
-	var out ID
-	if len(text) != base64.RawURLEncoding.EncodedLen(len(out)) {
-		return errID
+	return err
+}
+
+// idOf reads the text form. The empty text is the zero ID.
+func idOf[T string | []byte](text T) (id ID, err error) {
+	var room [43]byte
+	switch {
+	case len(text) == 0:
+		return ID{}, nil
+	case len(text) != len(room):
+		return ID{}, errID
 	}
+	copy(room[:], text)
 	// The decoder skips line breaks, so that only the count of bytes tells a shorter text with one in it.
-	if n, err := strict.Decode(out[:], text); err != nil || n != len(out) || out.IsZero() {
-		return errID
+	if n, err := strict.Decode(id[:], room[:]); err != nil || n != len(id) || id.IsZero() {
+		return ID{}, errID
 	}
-	*id = out
-	return nil
+	return id, nil
 }

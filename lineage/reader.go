@@ -2,10 +2,8 @@ package lineage
 
 import (
 	"encoding/json"
-	"reflect"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/tokenboundary/tokenboundary/internal/canon"
 )
@@ -15,183 +13,145 @@ import (
 // worth nothing. It does not say what is wrong.
 type reader struct{ *canon.Reader }
 
-// read reports whether raw is what encode writes for a normal value, which it then leaves in v, a pointer.
-func read(raw []byte, v any) bool {
+// read reports whether raw is what encode writes for a normal value, which it then leaves in p.
+func read(raw []byte, p part) bool {
 	r := reader{canon.NewReader(string(raw))}
-	r.value(reflect.ValueOf(v).Elem())
+	p.read(r)
 	return r.Done()
 }
 
-func (r reader) fail() { r.Fail(errRecord) }
-
-// value reads into v, which is addressable and zero. A type that writes itself in its own way needs a case here; without
-// one it is not accepted, or the tests find that it is read in another way than it is written.
-func (r reader) value(v reflect.Value) {
-	switch to := v.Addr().Interface().(type) {
-	case *string:
-		*to = r.Written()
-	case *bool:
-		r.Want("true") // false is left out
-		*to = true
-	case *uint64:
-		*to = r.natural()
-	case *time.Time:
-		*to = r.moment()
-	case *ID:
-		r.check(to.UnmarshalText([]byte(r.Written())))
-	case *Selector:
-		sel, err := ParseSelector(r.Written())
-		r.check(err)
-		*to = sel
-	case *[]byte:
-		*to = r.binary()
-	case *json.RawMessage:
-		*to = r.raw()
-	case *[]Selector:
-		r.list(v)
-		if !ascending(*to, compareSelectors) {
-			r.fail()
-		}
-	case *Authority:
-		r.object(v)
-		if r.Err() != nil || !to.normal() {
-			r.fail()
-		}
-	default:
-		r.kind(v)
-	}
-}
-
-// kind reads what is like others of its kind.
-func (r reader) kind(v reflect.Value) {
-	switch v.Kind() {
-	case reflect.String:
-		v.SetString(r.Written())
-	case reflect.Int, reflect.Int64:
-		v.SetInt(r.integer(v))
-	case reflect.Struct:
-		r.object(v)
-	case reflect.Slice:
-		r.list(v)
-	case reflect.Map:
-		r.table(v)
-	case reflect.Pointer:
-		v.Set(reflect.New(v.Type().Elem()))
-		r.value(v.Elem())
-	default:
-		r.fail()
-	}
-}
-
-func (r reader) check(err error) {
-	if err != nil {
-		r.fail()
-	}
-}
-
-// member is a member of an object: its name as it is written behind another member, and whether it is left out where it
-// is empty or zero.
-type member struct {
-	name string
-	omit bool
-}
-
-// members are those of each type, in their order.
-var members = map[reflect.Type][]member{}
-
-func init() {
-	describe(reflect.TypeFor[Envelope]())
-	describe(reflect.TypeFor[Body]())
-}
-
-// describe notes the members of t, if it is a struct that is written as one, and of what it holds.
-func describe(t reflect.Type) {
-	_, done := members[t]
-	switch {
-	case done:
-	case t.Kind() == reflect.Slice || t.Kind() == reflect.Pointer:
-		describe(t.Elem())
-	case t.Kind() == reflect.Struct && !t.Implements(reflect.TypeFor[interface{ MarshalText() ([]byte, error) }]()):
-		for i := range t.NumField() {
-			name, option, _ := strings.Cut(t.Field(i).Tag.Get("json"), ",")
-			members[t] = append(members[t], member{`,"` + name + `":`, option != ""})
-			describe(t.Field(i).Type)
-		}
-	}
-}
-
-func (r reader) object(v reflect.Value) {
-	list, known := members[v.Type()]
-	if r.Want("{"); !known {
-		r.fail()
-	}
-	first := true
-	for i, m := range list {
-		switch member := v.Field(i); {
-		case r.named(m.name, first):
-			first = false
-			if r.value(member); m.omit && empty(member) {
-				r.fail()
-			}
-		case !m.omit:
-			r.fail()
-		}
-	}
+func (e *Envelope) read(r reader) {
+	r.Want("{")
+	e.Version = required(r, "v", reader.integer)
+	e.Kind = Kind(required(r, "kind", reader.Written))
+	e.Issuer = required(r, "iss", reader.Written)
+	e.Parents = optionalList(r, "parents", reader.id)
+	e.Ancestors = optionalList(r, "ancestors", reader.id)
+	e.Grant = optional(r, "grant", reader.id)
+	e.IssuedAt = required(r, "iat", reader.moment)
+	e.ExpiresAt = optional(r, "exp", reader.moment)
+	e.Since = required(r, "since", reader.moment)
+	e.Policy = optional(r, "policy", reader.Written)
+	e.Digest = required(r, "body", reader.id)
 	r.Want("}")
 }
 
-// named reads the name of a member, with the comma before it, if it is this one that comes next.
-func (r reader) named(name string, first bool) bool {
-	if first {
-		name = name[1:]
-	}
-	return r.Take(name)
+func (b *Body) read(r reader) {
+	r.Want("{")
+	b.Salt = required(r, "salt", reader.binary)
+	b.Client = required(r, "client", reader.Written)
+	b.ClientKind = optional(r, "client_kind", reader.Written)
+	b.ClientGroups = optionalList(r, "client_groups", reader.Written)
+	b.Subject = optional(r, "subject", reader.party)
+	b.Actors = optionalList(r, "actors", reader.party)
+	b.Session = required(r, "session", reader.session)
+	b.GrantType = required(r, "grant_type", reader.Written)
+	b.Connection = optional(r, "connection", reader.Written)
+	b.Paths = optionalList(r, "paths", reader.Written)
+	b.Task = pointer(r, "task", reader.task)
+	b.Requested = required(r, "requested", reader.requested)
+	b.Granted = required(r, "granted", reader.authority)
+	b.Audience = optionalList(r, "aud", reader.Written)
+	b.Reasons = optionalList(r, "reasons", reader.reason)
+	b.Controls = optionalList(r, "controls", reader.Written)
+	b.ActorToken = optional(r, "actor_token", reader.id)
+	b.Key = optional(r, "kid", reader.Written)
+	b.Bound = optional(r, "jkt", reader.Written)
+	b.Recheck = optional(r, "recheck_ns", reader.duration)
+	b.Deferred = pointer(r, "deferred", reader.deferred)
+	b.Approved = pointer(r, "approved", reader.approved)
+	b.Code = optional(r, "code", reader.Written)
+	b.Facts = optionalTable(r, "facts", reader.natural)
+	b.Selectors = optionalList(r, "selectors", reader.selector)
+	r.hold(ascending(b.Selectors, compareSelectors))
+	b.Shadow = pointer(r, "shadow", reader.shadow)
+	b.Unconfirmed = r.isTrue("unconfirmed")
+	r.Want("}")
 }
 
-func empty(v reflect.Value) bool {
-	switch v.Kind() {
-	case reflect.Slice, reflect.Map:
-		return v.Len() == 0
-	default:
-		return v.IsZero()
+// hold fails unless ok.
+func (r reader) hold(ok bool) {
+	if !ok {
+		r.Fail(errRecord)
 	}
 }
 
-func (r reader) list(v reflect.Value) {
+// required reads a member that is always written.
+func required[T any](r reader, name string, value func(reader) T) T {
+	r.hold(r.Name(name))
+	return value(r)
+}
+
+// optional reads a member that is left out where it is zero.
+func optional[T comparable](r reader, name string, value func(reader) T) (out T) {
+	if r.Name(name) {
+		var zero T
+		out = value(r)
+		r.hold(out != zero)
+	}
+	return out
+}
+
+// pointer reads a member that is left out where there is none.
+func pointer[T any](r reader, name string, value func(reader) T) *T {
+	if !r.Name(name) {
+		return nil
+	}
+	out := value(r)
+	return &out
+}
+
+// isTrue reads true; false is left out.
+func (r reader) isTrue(name string) bool {
+	found := r.Name(name)
+	if found {
+		r.Want("true")
+	}
+	return found
+}
+
+// optionalList reads a list that is left out where it is empty.
+func optionalList[T any](r reader, name string, element func(reader) T) (out []T) {
+	if r.Name(name) {
+		out = list(r, element)
+		r.hold(len(out) > 0)
+	}
+	return out
+}
+
+func list[T any](r reader, element func(reader) T) []T {
 	if r.Want("["); r.Take("]") {
-		v.Set(reflect.MakeSlice(v.Type(), 0, 0))
-		return
+		return []T{}
 	}
-	for n := 0; r.Err() == nil; n++ {
-		if n == v.Cap() {
-			v.Grow(n + 2)
-		}
-		v.SetLen(n + 1)
-		if r.value(v.Index(n)); r.Take("]") {
-			return
+	out := make([]T, 0, r.Elements())
+	for r.Err() == nil {
+		out = append(out, element(r))
+		if r.Take("]") {
+			break
 		}
 		r.Want(",")
 	}
+	return out
 }
 
-// table reads a map, whose keys are sorted.
-func (r reader) table(v reflect.Value) {
-	v.Set(reflect.MakeMap(v.Type()))
-	r.Want("{")
+// optionalTable reads a map, whose keys are sorted, and which is left out where it is empty.
+func optionalTable[V any](r reader, name string, value func(reader) V) map[string]V {
+	if !r.Name(name) {
+		return nil
+	}
+	out := map[string]V{}
 	last := ""
-	for n := 0; r.Err() == nil && !r.Take("}"); n++ {
-		if n > 0 {
+	for r.Want("{"); r.Err() == nil && !r.Take("}"); {
+		if len(out) > 0 {
 			r.Want(",")
 		}
-		key, value := r.Written(), reflect.New(v.Type().Elem()).Elem()
+		key := r.Written()
 		r.Want(":")
-		r.value(value)
-		if n > 0 && key <= last {
-			r.fail()
-		}
-		v.SetMapIndex(reflect.ValueOf(key), value)
-		last = key
+		r.hold(len(out) == 0 || last < key)
+		out[key], last = value(r), key
 	}
+	r.hold(len(out) > 0)
+	return out
 }
 
 // normal reports whether a is what Normal makes of it, with details that are objects.

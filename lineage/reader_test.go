@@ -29,7 +29,7 @@ func agreeAs[T any, P interface {
 	t.Helper()
 	var quick, want T
 	err := decodeByEncoding(raw, P(&want))
-	require.Equal(t, err == nil, read(raw, &quick), "%T %q: %v", want, raw, err)
+	require.Equal(t, err == nil, read(raw, P(&quick)), "%T %q: %v", want, raw, err)
 	if err == nil {
 		require.Equal(t, want, quick)
 	}

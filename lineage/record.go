@@ -124,6 +124,8 @@ type Requested struct {
 	Scopes    []string        `json:"scopes,omitempty"`
 	Lifetime  time.Duration   `json:"lifetime_ns,omitempty"`
 	Details   json.RawMessage `json:"details,omitempty"`
+	// Deferrable is set where the client accepted to wait for an approval or a step-up.
+	Deferrable bool `json:"deferrable,omitempty"`
 }
 
 // Task is what a record says of the task it belongs to.
@@ -136,7 +138,8 @@ type Task struct {
 	// Budget is how many tokens may be derived under the task.
 	Budget uint64 `json:"budget,omitempty"`
 	// Authority is set in the task's record and in a task token, which stands for the task: what is derived from it
-	// narrows from here, not from the token's own grant.
+	// narrows from here, not from the token's own grant. In the denial of a request for a task, which has no ID, it is
+	// what was listed, if it was.
 	Authority *Authority `json:"authority,omitempty"`
 }
 
@@ -214,7 +217,7 @@ func Seal(env Envelope, body Body) (Record, error) {
 	if err := body.normalise(); err != nil {
 		return Record{}, err
 	}
-	rawBody, err := encode(&body)
+	rawBody, err := body.encode()
 	if err != nil {
 		return Record{}, err
 	}
@@ -222,7 +225,7 @@ func Seal(env Envelope, body Body) (Record, error) {
 	if err := env.normalise(); err != nil {
 		return Record{}, err
 	}
-	raw, err := encode(&env)
+	raw, err := env.encode()
 	switch {
 	case err != nil:
 		return Record{}, err
@@ -282,11 +285,12 @@ func (r Record) Derivable() Authority {
 func (r Record) Selectors() []Selector { return r.selectors }
 
 func (r Record) allSelectors() []Selector {
+	own := r.id.String()
 	implied := make([]Selector, 0, len(r.Ancestors)+3)
-	for _, id := range Texts(append(slices.Clip(r.Ancestors), r.id)...) {
-		implied = append(implied, Selector{SelectToken, id})
+	for _, id := range r.Ancestors {
+		implied = append(implied, Selector{SelectToken, id.String()})
 	}
-	own := implied[len(implied)-1].Value
+	implied = append(implied, Selector{SelectToken, own})
 	switch {
 	case r.Kind == KindDenial || r.Kind == KindApproval:
 	case r.Grant.IsZero():
@@ -297,10 +301,11 @@ func (r Record) allSelectors() []Selector {
 	if r.Kind == KindTask {
 		implied = append(implied, Selector{SelectTask, own})
 	}
+	implied = sorted(implied)
 	if r.Body == nil {
-		return Union(implied)
+		return implied
 	}
-	return Union(implied, r.Body.Selectors)
+	return merged(implied, r.Body.Selectors)
 }
 
 // Erase returns the record without its body.

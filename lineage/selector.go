@@ -82,7 +82,7 @@ func (s *Selector) UnmarshalText(text []byte) error {
 
 // PathSelectors returns a selector for the policy path and for each of its prefixes, "/" first.
 func PathSelectors(path string) []Selector {
-	out := []Selector{{SelectPath, "/"}}
+	out := append(make([]Selector, 0, 1+strings.Count(path, "/")), Selector{SelectPath, "/"})
 	for i := 1; i < len(path); i++ {
 		if path[i] == '/' {
 			out = append(out, Selector{SelectPath, path[:i]})
@@ -98,9 +98,7 @@ func PathSelectors(path string) []Selector {
 func Union(lists ...[]Selector) (out []Selector) {
 	for i, list := range lists {
 		if !ascending(list, compareSelectors) {
-			list = slices.Clone(list)
-			slices.SortFunc(list, compareSelectors)
-			list = slices.Compact(list)
+			list = sorted(slices.Clone(list))
 		}
 		if i == 0 {
 			out = slices.Clip(list)
@@ -109,6 +107,12 @@ func Union(lists ...[]Selector) (out []Selector) {
 		}
 	}
 	return out
+}
+
+// sorted sorts a list in place, without repeats.
+func sorted(list []Selector) []Selector {
+	slices.SortFunc(list, compareSelectors)
+	return slices.Compact(list)
 }
 
 // merged returns the union of two sorted sets.
@@ -131,8 +135,8 @@ func merged(a, b []Selector) []Selector {
 }
 
 func compareSelectors(a, b Selector) int {
-	if c := strings.Compare(a.Kind, b.Kind); c != 0 {
-		return c
+	if a.Kind != b.Kind {
+		return strings.Compare(a.Kind, b.Kind)
 	}
 	return strings.Compare(a.Value, b.Value)
 }

@@ -26,6 +26,8 @@ const (
 type Node struct {
 	Record Record
 	State  State
+	// Usage is what resources have reported of the use of a token, by resource; nil where none has.
+	Usage []Usage
 }
 
 // WriteTree renders nodes as an indented tree for people: each record under its first parent, with what it grants and

@@ -34,7 +34,7 @@ func TestWriteTree(t *testing.T) {
 	denial := mustSeal(t, env, body)
 	last := mustSeal(t, first(childParts(task)), second(childParts(task)))
 
-	nodes := []Node{{task, Active}, {token, Active}, {leaf, Suspended}, {denial, Denied}, {last.Erase(), Revoked}}
+	nodes := []Node{{Record: task, State: Active}, {Record: token, State: Active}, {Record: leaf, State: Suspended}, {Record: denial, State: Denied}, {Record: last.Erase(), State: Revoked}}
 	var out strings.Builder
 	require.NoError(t, WriteTree(&out, nodes))
 	require.Equal(t, strings.TrimPrefix(`
@@ -67,7 +67,7 @@ func TestWriteTreeOfGrantsAndApprovals(t *testing.T) {
 	env.Kind, body.Granted, body.Task = KindGrant, Authority{}, nil
 	nested := mustSeal(t, env, body)
 
-	nodes := []Node{{grant, Active}, {token, Active}, {stepped, Expired}, {approval, Active}, {nested, Revoked}}
+	nodes := []Node{{Record: grant, State: Active}, {Record: token, State: Active}, {Record: stepped, State: Expired}, {Record: approval, State: Active}, {Record: nested, State: Revoked}}
 	var out strings.Builder
 	require.NoError(t, WriteTree(&out, nodes))
 	require.Equal(t, strings.TrimPrefix(`
@@ -87,7 +87,7 @@ refresh family GRANT…  active  until 2026-03-31 12:00:00  alice  via support-b
 
 func TestWriteTreeOfAPart(t *testing.T) {
 	l := line(t)
-	nodes := []Node{{l[2], Active}, {l[3], Active}}
+	nodes := []Node{{Record: l[2], State: Active}, {Record: l[3], State: Active}}
 	var out strings.Builder
 	require.NoError(t, WriteTree(&out, nodes))
 	got := short(out.String(), nodes, "A", "B")
@@ -108,7 +108,7 @@ func TestWriteTreeEscapesNames(t *testing.T) {
 	body.Reasons = []Reason{{Scope: "a\tb", Resource: "urn:\u009b", Rule: "rule\n", Granted: true}, {Why: `a "quoted" \ text é 日`}, {Scope: "x", Why: "\x7f"}}
 	r := mustSeal(t, env, body)
 	var out strings.Builder
-	require.NoError(t, WriteTree(&out, []Node{{r, Active}}))
+	require.NoError(t, WriteTree(&out, []Node{{Record: r, State: Active}}))
 	got := out.String()
 	require.Equal(t, 5, strings.Count(got, "\n"), "no name makes a line: %s", got)
 	for _, hidden := range []string{"\x1b", "\a", "\r", "\x00", "\x7f", "\t", "\u009b", "\u2028", "\u202e", "\u200b"} {
@@ -125,7 +125,7 @@ func TestWriteTreeEscapesNames(t *testing.T) {
 func TestWriteTreeReportsAFailedWrite(t *testing.T) {
 	nodes := make([]Node, 0, 4)
 	for _, r := range line(t) {
-		nodes = append(nodes, Node{r, Active})
+		nodes = append(nodes, Node{Record: r, State: Active})
 	}
 	w := &failing{after: 2}
 	require.ErrorIs(t, WriteTree(w, nodes), errFull)

@@ -1,11 +1,6 @@
 package lineage
 
-import (
-	"maps"
-	"slices"
-
-	"github.com/tokenboundary/tokenboundary/internal/canon"
-)
+import "github.com/tokenboundary/tokenboundary/internal/canon"
 
 func (p Party) write(w *canon.Writer, name string) {
 	w.Open(name)
@@ -46,6 +41,7 @@ func (r Requested) write(w *canon.Writer) {
 	w.OptionalTexts("scopes", r.Scopes)
 	w.OptionalInt("lifetime_ns", int64(r.Lifetime))
 	w.OptionalRaw("details", r.Details)
+	w.OptionalTrue("deferrable", r.Deferrable)
 	w.Close()
 }
 
@@ -108,7 +104,7 @@ func (o Obligation) write(w *canon.Writer) {
 	w.Texts("scopes", o.Scopes)
 	if len(o.Args) > 0 {
 		w.Open("args")
-		for _, key := range slices.Sorted(maps.Keys(o.Args)) {
+		for _, key := range sortedKeys(o.Args, nil) {
 			w.Key(key)
 			w.Text("", o.Args[key])
 		}

@@ -3,26 +3,41 @@ package lineage
 import (
 	"bytes"
 	"fmt"
-	"maps"
 	"slices"
 
 	"github.com/tokenboundary/tokenboundary/internal/canon"
 )
 
 // part is an envelope or a body. Its normalise brings what has several spellings (zones and precision of times, order
-// of sets, raw JSON) into the one that is recorded, and its write writes that: the members in the order of the type, those
-// with omitempty or omitzero left out where they are.
+// of sets, raw JSON) into the one that is recorded, and its encode writes that: the members in the order of the type, those
+// with omitempty or omitzero left out where they are. Its read reads what encode writes, into a zero value.
 type part interface {
 	normalise() error
-	write(*canon.Writer)
+	encode() ([]byte, error)
+	read(reader)
 }
 
 // encode writes the canonical form of a part that is normal.
-func encode(p part) ([]byte, error) {
+func encode(p part) ([]byte, error) { return p.encode() }
+
+func (e *Envelope) encode() ([]byte, error) {
 	buf := canon.GetBuffer()
 	defer canon.PutBuffer(buf)
 	w := canon.NewWriter(*buf)
-	p.write(&w)
+	e.write(&w)
+	return written(w, buf)
+}
+
+func (b *Body) encode() ([]byte, error) {
+	buf := canon.GetBuffer()
+	defer canon.PutBuffer(buf)
+	w := canon.NewWriter(*buf)
+	b.write(&w)
+	return written(w, buf)
+}
+
+// written returns what w wrote, and leaves its buffer to others.
+func written(w canon.Writer, buf *[]byte) ([]byte, error) {
 	out, err := w.Bytes()
 	if *buf = out; err != nil {
 		return nil, fmt.Errorf("%w: %w", errRecord, err)
@@ -135,11 +150,21 @@ func writeVersions(w *canon.Writer, versions map[string]uint64) {
 		return
 	}
 	w.Open("facts")
-	for _, key := range slices.Sorted(maps.Keys(versions)) {
+	var room [8]string
+	for _, key := range sortedKeys(versions, room[:0]) {
 		w.Key(key)
 		w.Uint("", versions[key])
 	}
 	w.Close()
+}
+
+// sortedKeys appends the keys of a map to keys, which is empty, in order.
+func sortedKeys[V any](m map[string]V, keys []string) []string {
+	for key := range m {
+		keys = append(keys, key)
+	}
+	slices.Sort(keys)
+	return keys
 }
 
 func writeSelectors(w *canon.Writer, sels []Selector) {

@@ -1,6 +1,7 @@
 package mint
 
 import (
+	"bytes"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
@@ -8,10 +9,8 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/sha256"
-	"encoding/asn1"
 	"errors"
 	"fmt"
-	"math/big"
 )
 
 // The signature algorithms that a Mint can use (RFC 7518, section 3.1; RFC 8037, section 3.1).
@@ -89,7 +88,7 @@ func sign(alg string, s crypto.Signer, input []byte) ([]byte, error) {
 		}
 		return rawSignature(der)
 	case EdDSA:
-		return s.Sign(rand.Reader, input, crypto.Hash(0))
+		return s.Sign(rand.Reader, bytes.Clone(input), crypto.Hash(0)) // a signer that gave up may still be reading
 	case RS256:
 		return s.Sign(rand.Reader, digest[:], crypto.SHA256)
 	case PS256:
@@ -101,18 +100,37 @@ func sign(alg string, s crypto.Signer, input []byte) ([]byte, error) {
 
 // rawSignature turns the ASN.1 form that every crypto.Signer returns into the r||s of a JWS.
 func rawSignature(der []byte) ([]byte, error) {
-	var sig struct{ R, S *big.Int }
-	rest, err := asn1.Unmarshal(der, &sig)
-	if err != nil || len(rest) != 0 {
+	out := make([]byte, 2*p256)
+	body, rest := asn1Value(der, 0x30) // SEQUENCE
+	r, body := asn1Value(body, 0x02)   // INTEGER
+	s, body := asn1Value(body, 0x02)
+	if len(rest) != 0 || len(body) != 0 || !natural(out[:p256], r) || !natural(out[p256:], s) {
 		return nil, errSigner
 	}
-	for _, v := range []*big.Int{sig.R, sig.S} {
-		if v.Sign() <= 0 || v.BitLen() > 8*p256 {
-			return nil, errSigner
-		}
-	}
-	out := make([]byte, 2*p256)
-	sig.R.FillBytes(out[:p256])
-	sig.S.FillBytes(out[p256:])
 	return out, nil
+}
+
+// asn1Value returns the content of the value that der begins with, which has the tag and is shorter than 128 bytes, and
+// what comes behind it; nothing where der does not begin with one.
+func asn1Value(der []byte, tag byte) (content, rest []byte) {
+	if len(der) < 2 || der[0] != tag || der[1] > 127 || int(der[1]) > len(der)-2 {
+		return nil, nil
+	}
+	der = der[1:]
+	return der[1 : 1+der[0]], der[1+der[0]:]
+}
+
+// natural writes the content of an INTEGER to all of out, and reports whether it is one in its shortest form, is positive,
+// and fits.
+func natural(out, content []byte) bool {
+	if len(content) > 1 && content[0] == 0 && content[1] >= 0x80 { // which says that it is not negative
+		content = content[1:]
+	} else if len(content) == 0 || content[0] == 0 || content[0] >= 0x80 {
+		return false
+	}
+	if len(content) > len(out) {
+		return false
+	}
+	copy(out[len(out)-len(content):], content)
+	return true
 }

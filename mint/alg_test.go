@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"io"
 	"math/big"
+	"slices"
 	"strings"
 	"testing"
 
@@ -177,5 +178,64 @@ func TestRawSignature(t *testing.T) {
 	} {
 		_, err := rawSignature(bad)
 		require.ErrorIs(t, err, errSigner, name)
+	}
+}
+
+// TestRawSignatureReadsNothingElse changes, drops and doubles every byte: what is still read says what it says to the
+// standard library.
+func TestRawSignatureReadsNothingElse(t *testing.T) {
+	high := new(big.Int).Lsh(big.NewInt(0x81), 248)
+	der, err := asn1.Marshal(struct{ R, S *big.Int }{high, big.NewInt(0x0102)})
+	require.NoError(t, err)
+	accepted := 0
+	try := func(der []byte) {
+		raw, err := rawSignature(der)
+		if err != nil {
+			require.ErrorIs(t, err, errSigner)
+			return
+		}
+		accepted++
+		var sig struct{ R, S *big.Int }
+		rest, err := asn1.Unmarshal(der, &sig)
+		require.NoError(t, err, "%x", der)
+		require.Empty(t, rest, "%x", der)
+		require.Equal(t, sig.R.FillBytes(make([]byte, p256)), raw[:p256], "%x", der)
+		require.Equal(t, sig.S.FillBytes(make([]byte, p256)), raw[p256:], "%x", der)
+	}
+	try(der)
+	for i := range der {
+		for bit := range 8 {
+			changed := slices.Clone(der)
+			changed[i] ^= 1 << bit
+			try(changed)
+		}
+		try(der[:i])
+		try(slices.Delete(slices.Clone(der), i, i+1))
+		try(slices.Insert(slices.Clone(der), i, der[i]))
+	}
+	require.Greater(t, accepted, 200, "control: the numbers may change")
+}
+
+// TestWhatIsSignedIsTheSigners: a signer that gave up may still read what it was given when the next token is made.
+func TestWhatIsSignedIsTheSigners(t *testing.T) {
+	for alg, k := range map[string]crypto.Signer{ES256: ecKey(t, elliptic.P256()), EdDSA: edKey(t), RS256: rsaKey(t, 2048)} {
+		t.Run(alg, func(t *testing.T) {
+			var given, was [][]byte
+			w := newWorld(t)
+			m := w.open(func(c *Config) {
+				c.Dir, c.Alg, c.Signer = "", alg, kms{k, func(r io.Reader, input []byte, opts crypto.SignerOpts) ([]byte, error) {
+					given, was = append(given, input), append(was, slices.Clone(input))
+					return k.Sign(r, input, opts)
+				}}
+			})
+			for i := range 3 {
+				c := claims(w.key(m))
+				c.IssuedAt -= int64(i)
+				_, err := m.Mint(t.Context(), c)
+				require.NoError(t, err)
+			}
+			require.Equal(t, was, given)
+			require.Len(t, given, 4, "control: one to show that it signs, and each token")
+		})
 	}
 }

@@ -83,7 +83,10 @@ func (k publicKey) open(raw string) ([]byte, error) {
 	if !three || err1 != nil || err2 != nil {
 		return nil, fmt.Errorf("%w: not in compact form", ErrToken)
 	}
-	if !jose.VerifyRaw(k.Alg, k.Public, []byte(raw[:len(head)+1+len(body)]), sig) {
+	buf := canon.GetBuffer()
+	defer canon.PutBuffer(buf)
+	*buf = append(*buf, raw[:len(head)+1+len(body)]...)
+	if !jose.VerifyRaw(k.Alg, k.Public, *buf, sig) {
 		return nil, ErrSignature
 	}
 	return payload, nil
@@ -157,18 +160,19 @@ func (k *privateKey) token(payload []byte) (string, error) {
 
 // compact signs header and payload (RFC 7515, section 7.1).
 func (k *privateKey) compact(header string, payload []byte) (string, error) {
-	// Not a shared buffer: a signer that gave up may still be reading.
-	out := make([]byte, 0, len(header)+base64url.EncodedLen(len(payload))+base64url.EncodedLen(k.sigLen)+2)
-	out = append(append(out, header...), '.')
-	out = base64url.AppendEncode(out, payload)
-	sig, err := k.sign(out)
+	buf := canon.GetBuffer()
+	defer canon.PutBuffer(buf)
+	*buf = append(append(*buf, header...), '.')
+	*buf = base64url.AppendEncode(*buf, payload)
+	sig, err := k.sign(*buf)
 	if err != nil {
 		return "", fmt.Errorf("mint: sign: %w", err)
 	}
 	if len(sig) != k.sigLen {
 		return "", errSigner
 	}
-	return string(base64url.AppendEncode(append(out, '.'), sig)), nil
+	*buf = base64url.AppendEncode(append(*buf, '.'), sig)
+	return string(*buf), nil
 }
 
 // isThumbprint reports whether s has the form of a key id: SHA-256 in the one spelling of base64url. It is checked

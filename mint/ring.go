@@ -53,6 +53,11 @@ func (e entry) trusted(now time.Time, overlap time.Duration) bool {
 	return !e.gone() && (e.Retired.IsZero() || now.Before(e.Retired.Add(overlap)))
 }
 
+// over reports whether e is listed although nothing of it is to be trusted any more.
+func (e entry) over(revoked map[string]bool, now time.Time, overlap time.Duration) bool {
+	return !e.gone() && (revoked[e.Kid] || !e.trusted(now, overlap))
+}
+
 // ring is every key of the issuer in the order of publication. A ring that readers share is never changed.
 type ring []entry
 
@@ -131,7 +136,7 @@ func (r ring) promote(held func(kid string) bool, now time.Time) bool {
 func (r ring) strike(revoked map[string]bool, now time.Time, overlap time.Duration) bool {
 	changed := false
 	for i, e := range r {
-		if e.gone() || !revoked[e.Kid] && e.trusted(now, overlap) {
+		if !e.over(revoked, now, overlap) {
 			continue
 		}
 		r[i].JWK, changed = nil, true

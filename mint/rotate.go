@@ -146,7 +146,7 @@ func (m *Mint) newKey() (*privateKey, error) {
 func (m *Mint) wants(s *snapshot, now time.Time) bool {
 	return s.ring.signing(s.holds, now) == nil ||
 		m.dir != "" && !s.ring.lasting(s.holds, "") ||
-		slices.Clone(s.ring).strike(s.revoked, now, m.overlap)
+		slices.ContainsFunc(s.ring, func(e entry) bool { return e.over(s.revoked, now, m.overlap) })
 }
 
 // tend makes the change that wants asks for. Where it failed, it is tried again only after freshness.

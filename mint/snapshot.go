@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io/fs"
 	"maps"
+	"strings"
 	"time"
 
 	"github.com/tokenboundary/tokenboundary/internal/jose"
@@ -27,12 +28,22 @@ type snapshot struct {
 	ring    ring
 	revoked map[string]bool
 	keys    map[string]publicKey
+	headers map[string]string // the key ids by the first segment of their tokens
 	held    map[string]*privateKey
 	// verified is shared with the snapshots before that name the same keys, and the same revoked ones.
 	verified *cache
 }
 
 func (s *snapshot) holds(kid string) bool { return s.held[kid] != nil }
+
+// pinned is pinned for tokens that are most often of a key that is listed: the header of one need not be read.
+func (s *snapshot) pinned(raw string) (kid string, ok bool) {
+	segment, _, _ := strings.Cut(raw, ".")
+	if kid, ok = s.headers[segment]; ok {
+		return kid, true
+	}
+	return pinned(raw)
+}
 
 // lookup returns the key that verifies tokens of kid. Where there is none, known tells whether there ever was.
 func (s *snapshot) lookup(kid string, now time.Time, overlap time.Duration) (k publicKey, trusted, known bool) {
@@ -120,13 +131,17 @@ func (m *Mint) fill(ctx context.Context, s *snapshot) error {
 	}
 	old := m.snap.Load()
 	if s.version = heads[0].Version; old != nil && old.version == s.version {
-		s.ring, s.keys = old.ring, old.keys
+		s.ring, s.keys, s.headers = old.ring, old.keys, old.headers
 	} else {
 		if s.ring, err = decodeRing(heads[0].Value); err != nil {
 			return err
 		}
 		if s.keys, err = s.ring.parse(); err != nil {
 			return err
+		}
+		s.headers = map[string]string{}
+		for kid, k := range s.keys {
+			s.headers[k.header] = kid
 		}
 		if err := m.loadListed(s); err != nil {
 			return err

@@ -23,7 +23,7 @@ func (m *Mint) Verify(ctx context.Context, raw string) (tokenboundary.Claims, er
 	if len(raw) > canon.MaxMinted {
 		return tokenboundary.Claims{}, notMine("longer than any token of this issuer")
 	}
-	kid, ok := pinned(raw)
+	kid, ok := m.snap.Load().pinned(raw)
 	if !ok {
 		return tokenboundary.Claims{}, m.refusal(raw)
 	}

@@ -20,6 +20,16 @@ func Key(parts ...string) string {
 	return b.String()
 }
 
+// isPrintable reports whether s is plain ASCII, without control characters.
+func isPrintable(s string) bool {
+	for i := range len(s) {
+		if s[i] < ' ' || s[i] > '~' {
+			return false
+		}
+	}
+	return true
+}
+
 // Name reports whether s can name something: not empty, at most MaxName bytes of valid UTF-8, without control
 // characters.
 func Name(s string) error {
@@ -28,6 +38,8 @@ func Name(s string) error {
 		return errors.New("empty name")
 	case len(s) > MaxName:
 		return errors.New("name too long")
+	case isPrintable(s):
+		return nil
 	case !utf8.ValidString(s):
 		return errors.New("name is not UTF-8")
 	case strings.ContainsFunc(s, unicode.IsControl):

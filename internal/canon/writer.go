@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 	"unicode/utf8"
@@ -56,7 +57,9 @@ func (w *Writer) next(name string) {
 		w.out = append(w.out, ',')
 	}
 	if name != "" {
-		w.out = append(append(append(w.out, '"'), name...), `":`...)
+		w.out = append(w.out, '"')
+		w.out = append(w.out, name...)
+		w.out = append(w.out, `":`...)
 	}
 }
 
@@ -78,10 +81,18 @@ func (w *Writer) Joined(name string, parts ...string) {
 	w.out = append(w.out, '"')
 }
 
+// verbatim says which bytes a text may have that is written as it is.
+var verbatim = func() (table [256]bool) {
+	for c := range table {
+		table[c] = c >= ' ' && c <= '~' && c != '"' && c != '\\'
+	}
+	return table
+}()
+
 // string writes a text without its quotation marks.
 func (w *Writer) string(s string) {
 	for i := range len(s) {
-		if c := s[i]; c < ' ' || c > '~' || c == '"' || c == '\\' {
+		if !verbatim[s[i]] {
 			w.escaped(s)
 			return
 		}
@@ -208,6 +219,35 @@ func (r *Reader) Written() string {
 		r.Fail(errSyntax)
 	}
 	return s
+}
+
+// Name reads the name of a member as a Writer writes it, with the comma before it where one is due, if it is this one that
+// comes next. No character of it may need an escape.
+func (r *Reader) Name(name string) bool {
+	rest := r.in[r.at:]
+	if r.at > 0 && r.in[r.at-1] != '{' {
+		if rest == "" || rest[0] != ',' {
+			return false
+		}
+		rest = rest[1:]
+	}
+	n := len(name) + len(`"":`)
+	if len(rest) < n || rest[0] != '"' || rest[1:n-2] != name || rest[n-2:n] != `":` {
+		return false
+	}
+	r.at = len(r.in) - len(rest) + n
+	return true
+}
+
+// Elements returns how many elements a list has that was just begun, if they are texts; a guess where they are something
+// else. It is for making room.
+func (r *Reader) Elements() int {
+	rest, _, _ := strings.Cut(r.in[r.at:], "]")
+	between := "},{"
+	if strings.HasPrefix(rest, `"`) {
+		between = `","`
+	}
+	return 1 + strings.Count(rest, between)
 }
 
 // Append writes what f appends, between quotation marks. Nothing in it may need an escape.

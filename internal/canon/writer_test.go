@@ -133,3 +133,41 @@ func TestWrittenReadsOneSpelling(t *testing.T) {
 		require.False(t, r.Done(), other)
 	}
 }
+
+func TestNameReadsOnlyTheMemberThatComesNext(t *testing.T) {
+	const written = `{"a":{"a":1},"aa":[]}`
+	r := NewReader(written)
+	require.False(t, r.Name("a"), "an object begins first")
+	r.Want("{")
+	for _, other := range []string{"", "aa", "b", "A"} {
+		require.False(t, r.Name(other), other)
+	}
+	require.True(t, r.Name("a"))
+	r.Want("{")
+	require.True(t, r.Name("a"))
+	require.Equal(t, "1", r.Number())
+	r.Want("}")
+	require.False(t, r.Name("a"))
+	require.True(t, r.Name("aa"))
+	r.Want("[]}")
+	require.False(t, r.Name("aa"))
+	require.True(t, r.Done())
+	for _, spelt := range []string{`{ "a":1}`, `{"a" :1}`, `{,"a":1}`, `{a:1}`, `{"a"`, `{"a"}`, `{"`, `{`} {
+		r := NewReader(spelt)
+		r.Want("{")
+		require.False(t, r.Name("a"), spelt)
+	}
+	r = NewReader(`{"b":1"a":2}`)
+	r.Want(`{"b":1`)
+	require.False(t, r.Name("a"), "without a comma")
+}
+
+func TestElements(t *testing.T) {
+	for list, n := range map[string]int{
+		`["a"]`: 1, `["a","b","c"]`: 3, `["a,","b\",\"c"]`: 2, `[{"a":["b","c"]},{"d":1}]`: 1, `[{"a":1},{"b":2}]`: 2,
+	} {
+		r := NewReader(list)
+		r.Want("[")
+		require.Equal(t, n, r.Elements(), list)
+	}
+}

@@ -35,7 +35,7 @@ func (c *Cache[K, V]) Put(key K, value V) {
 // put makes room by letting go of what was not used while the young filled up.
 func (c *Cache[K, V]) put(key K, value V) {
 	if c.young == nil || len(c.young) >= c.Size {
-		c.young, c.old = make(map[K]V), c.young
+		c.young, c.old = make(map[K]V, len(c.young)), c.young // it is going to be as large
 	}
 	c.young[key] = value
 }

@@ -181,7 +181,7 @@ func (sp *space) start(all []uint32, from store.Position) (int, error) {
 	if !found {
 		return 0, fmt.Errorf("%w: scan from an unknown record", store.ErrInvalid)
 	}
-	behind, exact := slices.BinarySearchFunc(all, sp.records[last].place, sp.compare)
+	behind, exact := slices.BinarySearchFunc(all, sp.kept(last).place, sp.compare)
 	if exact {
 		behind++
 	}

@@ -2,12 +2,10 @@ package memory
 
 import (
 	"bytes"
-	"cmp"
 	"container/heap"
 	"errors"
 	"fmt"
 	"math"
-	"slices"
 	"time"
 
 	"github.com/tokenboundary/tokenboundary/internal/recent"
@@ -19,10 +17,13 @@ import (
 // numbers, so that the garbage collector has next to nothing to look at however many there are.
 type space struct {
 	now      time.Time
-	records  []kept
+	records  [][]kept // by number, in pieces, so that none is moved when there are more
+	latest   int64    // the latest issue time of a record
+	first    uint32   // the first record of that time: all before it were issued earlier
 	numbers  map[lineage.ID]uint32
 	decoded  recent.Cache[lineage.ID, lineage.Record]
 	index    map[lineage.Selector]*list
+	lists    []list // not used yet
 	marks    map[lineage.Selector]lineage.Mark
 	heads    map[string]store.Head
 	expiring expiryHeap
@@ -63,42 +64,27 @@ type kept struct {
 	raw, body []byte
 }
 
-// place is where a record lies in a list: by issue time, in milliseconds, and then id.
-type place struct {
-	at int64
-	id lineage.ID
-}
+// piece is how many records lie together.
+const piece = 256
 
-func (p place) compare(q place) int {
-	return cmp.Or(cmp.Compare(p.at, q.at), bytes.Compare(p.id[:], q.id[:]))
-}
+// kept returns the record with the number.
+func (sp *space) kept(number uint32) *kept { return &sp.records[number/piece][number%piece] }
 
-// since lies before the places of all that was issued at t or later, and behind the others.
-func since(t time.Time) place { return place{at: t.Add(time.Millisecond - 1).UnixMilli()} }
-
-// compare compares the place of a record with p.
-func (sp *space) compare(number uint32, p place) int { return sp.records[number].place.compare(p) }
-
-// list holds the numbers of the records that carry a selector, in the order of their places.
-type list struct{ all []uint32 }
-
-// near is how many of the last records of a list are looked at first: records come in order, nearly.
-const near = 32
-
-// add puts a record where it belongs.
-func (sp *space) add(l *list, number uint32) {
-	p := sp.records[number].place
-	from := max(0, len(l.all)-near)
-	if from > 0 && sp.compare(l.all[from], p) > 0 {
-		from = 0
+// keep notes a record, and returns its number.
+func (sp *space) keep(k kept) uint32 {
+	number := uint32(len(sp.numbers))
+	if number%piece == 0 {
+		sp.records = append(sp.records, make([]kept, 0, piece))
 	}
-	at, _ := slices.BinarySearchFunc(l.all[from:], p, sp.compare)
-	l.all = slices.Insert(l.all, from+at, number)
+	last := &sp.records[number/piece]
+	*last = append(*last, k)
+	sp.numbers[k.place.id] = number
+	return number
 }
 
 // record returns the record with the number.
 func (sp *space) record(number uint32) (lineage.Record, error) {
-	k := sp.records[number]
+	k := sp.kept(number)
 	if r, found := sp.decoded.Get(k.place.id); found {
 		return r, nil
 	}
@@ -148,23 +134,13 @@ func (sp *space) SetClock(now time.Time, _ uint64) error {
 func (sp *space) PutRecord(r lineage.Record) error {
 	id := r.ID()
 	if number, found := sp.numbers[id]; found { // its body was erased
-		sp.records[number].body = r.RawBody()
+		sp.kept(number).body = r.RawBody()
 		return nil
 	}
-	if len(sp.records) == math.MaxUint32 {
+	if len(sp.numbers) == math.MaxUint32 {
 		return errors.New("memory: the store is full")
 	}
-	number := uint32(len(sp.records))
-	sp.records = append(sp.records, kept{place{r.IssuedAt.UnixMilli(), id}, r.Raw(), r.RawBody()})
-	sp.numbers[id] = number
-	for _, sel := range r.Selectors() {
-		l := sp.index[sel]
-		if l == nil {
-			l = &list{}
-			sp.index[sel] = l
-		}
-		sp.add(l, number)
-	}
+	sp.put(sp.keep(kept{place{r.IssuedAt.UnixMilli(), id}, r.Raw(), r.RawBody()}), r.Selectors())
 	return nil
 }
 

@@ -1,0 +1,94 @@
+package memory
+
+import (
+	"bytes"
+	"cmp"
+	"slices"
+	"time"
+
+	"github.com/tokenboundary/tokenboundary/lineage"
+)
+
+// place is where a record lies in a list: by issue time, in milliseconds, and then id.
+type place struct {
+	at int64
+	id lineage.ID
+}
+
+func (p place) compare(q place) int {
+	if p.at != q.at {
+		return cmp.Compare(p.at, q.at)
+	}
+	return bytes.Compare(p.id[:], q.id[:])
+}
+
+// since lies before the places of all that was issued at t or later, and behind the others.
+func since(t time.Time) place { return place{at: t.Add(time.Millisecond - 1).UnixMilli()} }
+
+// compare compares the place of a record with p.
+func (sp *space) compare(number uint32, p place) int { return sp.kept(number).place.compare(p) }
+
+// list holds the numbers of the records that carry a selector, in the order of their places.
+type list struct{ all []uint32 }
+
+// newList returns an empty list. Lists are made many at a time, because there is one for every record.
+func (sp *space) newList() *list {
+	if len(sp.lists) == 0 {
+		sp.lists = make([]list, 128)
+	}
+	l := &sp.lists[0]
+	sp.lists = sp.lists[1:]
+	return l
+}
+
+// near is how many of the last records of a list are looked at first: records come in order, nearly.
+const near = 32
+
+// put puts a record into the lists of its selectors.
+func (sp *space) put(number uint32, sels []lineage.Selector) {
+	behind, few := sp.behind(number)
+	for _, sel := range sels {
+		l := sp.index[sel]
+		if l == nil {
+			l = sp.newList()
+			sp.index[sel] = l
+		}
+		at := len(l.all)
+		if few {
+			for at > 0 && l.all[at-1] >= sp.first && behind>>(l.all[at-1]-sp.first)&1 == 1 {
+				at--
+			}
+		} else {
+			at = sp.search(l.all, sp.kept(number).place)
+		}
+		l.all = slices.Insert(l.all, at, number)
+	}
+}
+
+// behind returns which records belong behind a new one, as bits from sp.first on. That is one search for all lists; it is
+// given up where the record was not issued as late as any, or with many others.
+func (sp *space) behind(number uint32) (bits uint64, few bool) {
+	p := sp.kept(number).place
+	if number == 0 || p.at > sp.latest {
+		sp.latest, sp.first = p.at, number
+	}
+	if p.at < sp.latest || number-sp.first > 64 {
+		return 0, false
+	}
+	for n := sp.first; n < number; n++ {
+		if sp.compare(n, p) > 0 {
+			bits |= 1 << (n - sp.first)
+		}
+	}
+	return bits, true
+}
+
+// search returns where in a list the place is.
+func (sp *space) search(all []uint32, p place) int {
+	from := max(0, len(all)-near)
+	if from > 0 && sp.compare(all[from], p) > 0 {
+		from = 0
+	}
+	at, _ := slices.BinarySearchFunc(all[from:], p, sp.compare)
+	return from + at
+}
