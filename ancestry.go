@@ -136,11 +136,12 @@ func (h *hop) reasonsNow(ctx context.Context) ([]lineage.Reason, error) {
 	e := *h.parent
 	if t := e.Record.Body.Task; t != nil && t.Authority != nil {
 		var err error
-		if e, err = h.g.entry(ctx, t.ID); err != nil {
+		if e.Record, err = h.seen.record(ctx, h.g, t.ID); err != nil {
 			return nil, unavailable("task", err)
 		}
 	}
-	again, _, err := h.g.redecide(ctx, e, nil)
+	again, _, err := h.g.redecide(ctx, e, h.seen)
+	h.lent = again.facts
 	return again.ruling.said, err // whatever else would be different
 }
 

@@ -38,7 +38,7 @@ func (h *hop) budget() uint64 {
 
 // clamp bounds t by the end of everything that the result is made from.
 func (h *hop) clamp(t time.Time) time.Time {
-	bounds := []time.Time{h.bound}
+	bounds := append(make([]time.Time, 0, 4), h.bound)
 	if h.parent != nil {
 		bounds = append(bounds, h.parent.Record.ExpiresAt)
 	}
@@ -56,26 +56,27 @@ func (h *hop) clamp(t time.Time) time.Time {
 	return t
 }
 
-// body returns what every record of this hop says, its selectors included.
-func (h *hop) body(r ruling, parent *lineage.Record) lineage.Body {
+// body returns what every record of this hop says, its selectors included, and those that only this one has.
+func (h *hop) body(r ruling, parent *lineage.Record, own ...lineage.Selector) lineage.Body {
 	b := lineage.Body{
-		Client: h.client.ID, ClientKind: string(h.client.Kind), Subject: h.subject, Actors: h.chain, Session: h.session,
+		Client: h.client.ID, ClientKind: string(h.client.Kind), ClientGroups: h.client.Groups, Subject: h.subject, Actors: h.chain, Session: h.session,
 		GrantType: string(h.grant), Connection: h.connection, Paths: r.paths,
 		Requested: lineage.Requested{
 			Resources: h.req.Resource, Scopes: h.req.Scopes, Lifetime: h.req.Lifetime, Details: h.req.Details,
+			Deferrable: h.req.Deferrable,
 		},
-		Reasons: r.reasons, Controls: r.controls, Bound: h.key, Recheck: r.recheck, Approved: h.approved,
+		Reasons: r.reasons, Controls: r.controls, Bound: h.key, Recheck: r.recheck, Approved: h.approved, Shadow: r.shadow,
 	}
 	if h.parent != nil {
 		b.Recheck = sooner(b.Recheck, h.parent.Record.Body.Recheck)
 	}
 	if h.facts != nil {
-		b.Facts, b.Session = h.facts.versions(), h.facts.carried(h.session, h.parent == nil && h.deferred != nil && h.deferred.waitedFor(obligeStepUp))
+		b.Facts, b.Session = h.facts.versions(h.lent), h.facts.carried(h.session, h.parent == nil && h.deferred != nil && h.deferred.waitedFor(obligeStepUp))
 	}
 	if h.escort != nil {
 		b.ActorToken = h.escort.Record.ID()
 	}
-	b.Selectors = h.selectors(r, parent)
+	b.Selectors = h.selectors(r, parent, own)
 	return b
 }
 
@@ -87,29 +88,36 @@ func acting(subject lineage.Party, chain []lineage.Party) []lineage.Party {
 	return chain
 }
 
-// selectors returns the selectors of this hop and of everything it is made from, without those of its own envelope.
-func (h *hop) selectors(r ruling, parent *lineage.Record) []lineage.Selector {
-	own := append(make([]lineage.Selector, 0, 16), lineage.Selector{Kind: lineage.SelectClient, Value: h.client.ID})
+// selectors returns the selectors of this hop and of everything it is made from, without those of its own envelope, and
+// with those of special that are not empty. They are put together in the order in which records have them, nearly.
+func (h *hop) selectors(r ruling, parent *lineage.Record, special []lineage.Selector) []lineage.Selector {
+	own := make([]lineage.Selector, 0, 12)
 	add := func(kind, value string) {
 		if value != "" {
 			own = append(own, lineage.Selector{Kind: kind, Value: value})
 		}
 	}
-	add(lineage.SelectSubject, h.subject.ID)
-	add(lineage.SelectConnection, h.connection)
-	add(lineage.SelectSession, h.session.ID)
 	for _, a := range acting(h.subject, h.chain) {
 		add(lineage.SelectActor, a.ID)
 	}
 	if h.actor != nil {
 		add(lineage.SelectActor, h.actor.Party.ID)
-		add(lineage.SelectSession, h.actor.Session.ID)
 	}
-	if h.approved != nil { // cutting what was agreed to cuts what it released
-		add(lineage.SelectToken, h.approved.ID.String())
+	add(lineage.SelectClient, h.client.ID)
+	add(lineage.SelectConnection, h.connection)
+	for _, s := range special {
+		add(s.Kind, s.Value)
 	}
 	for _, p := range r.paths {
 		own = append(own, lineage.PathSelectors(p)...)
+	}
+	add(lineage.SelectSession, h.session.ID)
+	if h.actor != nil {
+		add(lineage.SelectSession, h.actor.Session.ID)
+	}
+	add(lineage.SelectSubject, h.subject.ID)
+	if h.approved != nil { // cutting what was agreed to cuts what it released
+		add(lineage.SelectToken, h.approved.ID.String())
 	}
 	all := [][]lineage.Selector{own}
 	if parent != nil {

@@ -14,12 +14,14 @@ import (
 // claimsOf returns the claims of the token that r stands behind.
 func claimsOf(r lineage.Record) Claims {
 	b := r.Body
-	ids := lineage.Texts(append(slices.Clip(r.Ancestors), r.ID(), r.Root(), r.TaskID())...)
+	all := append(slices.Clip(r.Ancestors), r.ID())
+	ids := lineage.Texts(all...)
+	text := func(id lineage.ID) string { return ids[slices.Index(all, id)] } // of one that is among them
 	n := len(r.Ancestors)
 	c := Claims{
 		Issuer: r.Issuer, Subject: b.Subject.ID, Audience: b.Audience,
 		ExpiresAt: r.ExpiresAt.Unix(), IssuedAt: r.IssuedAt.Unix(), ID: ids[n],
-		ClientID: b.Client, Scope: strings.Join(scopesOf(b), " "), Details: b.Granted.Details, Grant: ids[n+1],
+		ClientID: b.Client, Scope: strings.Join(scopesOf(b), " "), Details: b.Granted.Details, Grant: text(r.Root()),
 		SessionID: b.Session.ID, AuthTime: authTime(b), ACR: b.Session.ACR, AMR: b.Session.AMR,
 		Recheck: seconds(b.Recheck), Key: b.Key,
 	}
@@ -33,7 +35,7 @@ func claimsOf(r lineage.Record) Claims {
 		c.Act = &Act{a.ID, a.Issuer, c.Act}
 	}
 	if b.Task != nil {
-		c.Task = &TaskClaim{ids[n+2], b.Task.Purpose}
+		c.Task = &TaskClaim{text(r.TaskID()), b.Task.Purpose}
 	}
 	return c
 }

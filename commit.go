@@ -71,6 +71,9 @@ func (h *hop) commit(ctx context.Context, tx store.Tx) error {
 
 // meaning returns what the outcome of a commit means for the hop.
 func (h *hop) meaning(err error) error {
+	if err == nil {
+		return nil
+	}
 	var c *store.Conflict
 	if !errors.As(err, &c) {
 		if errors.Is(err, store.ErrConflict) {

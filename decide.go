@@ -63,12 +63,12 @@ func (h *hop) decideTask(ctx context.Context, authority []lineage.Access, ceilin
 		if err != nil {
 			return err
 		}
-		if len(one.access) != 1 || !slices.Equal(one.access[0].Scopes, a.Scopes) {
-			return refuse(CodeInvalidScope, "authorization_details", "the task's authority is granted whole or not at all")
+		if len(one.access) != 1 || !slices.Equal(one.asked(), a.Scopes) {
+			return refuse(CodeInvalidScope, "authorization_details", whyNotWhole)
 		}
 	}
 	if len(authority) == 0 {
-		return refuse(CodeInvalidScope, "scope", "nothing of the task can be refreshed")
+		return refuse(CodeInvalidScope, "scope", whyNothingAgain)
 	}
 	return nil
 }
@@ -106,7 +106,7 @@ func (h *hop) ask(ctx context.Context, resources, scopes []string, ceiling *line
 		return ruling{}, err
 	}
 	facts := h.factsFor(resources, scopes, ceiling)
-	limited, cancel := context.WithTimeout(ctx, evaluation)
+	limited, cancel := h.limited(ctx)
 	defer cancel()
 	v, err := h.g.cfg.Policy.Evaluate(limited, facts)
 	if err != nil {
@@ -125,19 +125,27 @@ func (h *hop) ask(ctx context.Context, resources, scopes []string, ceiling *line
 	return r, r.narrow(h, v, scopes, ceiling)
 }
 
+// limited bounds how long the policy may take. Nobody waits for a decision of the past.
+func (h *hop) limited(ctx context.Context) (context.Context, context.CancelFunc) {
+	if h.seen != nil && h.seen.whole {
+		return ctx, func() {}
+	}
+	return context.WithTimeout(ctx, evaluation)
+}
+
 // outside refuses a resource at which the ceiling, where there is one, holds nothing.
 func outside(ceiling *lineage.Authority, resources []string) error {
 	if ceiling != nil && slices.ContainsFunc(resources, func(r string) bool { return len(ceiling.Scopes(r)) == 0 }) {
-		return refuse(CodeInvalidTarget, "resource", "outside what it is made from")
+		return refuse(CodeInvalidTarget, "resource", whyOutside)
 	}
 	return nil
 }
 
 func (v Verdict) refusal() error {
 	if v.Code == CodeInvalidScope {
-		return refuse(CodeInvalidScope, "scope", "no rule allows what was asked for")
+		return refuse(CodeInvalidScope, "scope", whyNoRule)
 	}
-	return refuse(CodeInvalidTarget, "resource", "the policy denies the target")
+	return refuse(CodeInvalidTarget, "resource", whyDenied)
 }
 
 // within reports a verdict that grants what could not be granted. That is a defect of the policy, not something to cut
@@ -151,19 +159,26 @@ func (v Verdict) within(f Facts) error {
 		return errors.New("decides other resources than those asked for")
 	case v.Lifetime <= 0:
 		return errors.New("allows no lifetime")
+	case !(lineage.Authority{Access: v.Access}).Covers(lineage.Authority{Access: v.Implied}):
+		return errors.New("implies what it does not grant")
 	}
 	for _, a := range v.Access {
 		if !slices.Contains(v.Resources, a.Resource) {
 			return errors.New("grants another resource")
 		}
 		for _, s := range a.Scopes {
-			if canon.Scope(s) != nil || len(f.Scopes) > 0 && !slices.Contains(f.Scopes, s) ||
+			if canon.Scope(s) != nil || len(f.Scopes) > 0 && !slices.Contains(f.Scopes, s) && !v.implies(a.Resource, s) ||
 				f.Ceiling != nil && !slices.Contains(f.Ceiling.Scopes(a.Resource), s) {
 				return fmt.Errorf("grants a scope outside the ceiling at %s", v.Path)
 			}
 		}
 	}
 	return nil
+}
+
+// implies reports whether the verdict grants the scope because a granted one implies it.
+func (v Verdict) implies(resource, scope string) bool {
+	return slices.Contains(lineage.Authority{Access: v.Implied}.Scopes(resource), scope)
 }
 
 func (h *hop) factsFor(resources, scopes []string, ceiling *lineage.Authority) Facts {

@@ -3,6 +3,7 @@ package tokenboundary
 import (
 	"context"
 	"crypto/sha256"
+	"encoding/json"
 	"errors"
 	"math"
 	"slices"
@@ -190,25 +191,50 @@ func (h *hop) sealDenial(no *refusal, reasons []lineage.Reason) (lineage.Record,
 	}
 	body := h.body(h.ruling, parent)
 	body.Reasons, body.Code, body.Granted = reasons, string(no.code), lineage.Authority{}
-	body.Task = h.inheritedTask()
+	body.Task = h.refusedTask()
+	if len(body.Paths) == 0 { // it is found among all the others
+		body.Selectors = append(body.Selectors, everything)
+	}
 	env := h.envelope(lineage.KindDenial, parent, time.Time{})
 	r, err := lineage.Seal(env, body)
 	if err != nil { // too large to be recorded whole: that it was refused, and why, must be
-		body.Reasons, body.Requested = reasons[len(reasons)-1:], lineage.Requested{}
+		body.Reasons, body.Requested, body.Shadow = reasons[len(reasons)-1:], lineage.Requested{}, nil
+		body.Task, body.Facts = h.inheritedTask(), nil // so that nobody takes it for all that was asked
 		r, err = lineage.Seal(env, body)
 	}
 	return r, err
 }
 
+// refusedTask returns the terms of the task that a refused request was about: of the one that it asked for, which has no
+// id and only the authority that was listed, or of the one that it belongs to.
+func (h *hop) refusedTask() *lineage.Task {
+	t := h.req.Task
+	if t == nil {
+		return h.inheritedTask()
+	}
+	out := &lineage.Task{Purpose: t.Purpose, Context: t.Context, Deadline: h.deadline()}
+	if t.MaxDerivations != nil {
+		out.Budget = *t.MaxDerivations
+	}
+	if len(t.Authority) > 0 {
+		out.Authority = &lineage.Authority{Access: t.Authority}
+	}
+	return out
+}
+
 // digest identifies a denial among those of one client.
 func (h *hop) digest(no *refusal) [sha256.Size]byte {
-	parent := ""
+	parent, task := "", ""
 	if h.parent != nil {
 		parent = h.parent.Record.ID().String()
 	}
+	if t := h.req.Task; t != nil {
+		listed, _ := json.Marshal(t.Authority) // plain data: cannot fail
+		task = canon.Key(t.Purpose, string(t.Context), t.ExpiresIn.String(), string(listed))
+	}
 	return sha256.Sum256([]byte(canon.Key(
 		string(no.code), no.param, no.why, string(h.req.Grant), h.subject.Issuer, h.subject.ID, parent, h.req.Connection,
-		strings.Join(h.req.Resource, " "), strings.Join(h.req.Scopes, " "), string(h.req.Details),
+		strings.Join(h.req.Resource, " "), strings.Join(h.req.Scopes, " "), string(h.req.Details), task,
 	)))
 }
 

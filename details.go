@@ -32,7 +32,7 @@ func (h *hop) grantDetails(v Verdict, ceiling *lineage.Authority) ([]json.RawMes
 		}
 	}
 	if len(out) == 0 {
-		return no("none is granted")
+		return no(whyNoDetails)
 	}
 	return out, nil
 }

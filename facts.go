@@ -5,9 +5,11 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
+	"github.com/tokenboundary/tokenboundary/internal/canon"
 	"github.com/tokenboundary/tokenboundary/lineage"
 	"github.com/tokenboundary/tokenboundary/store"
 )
@@ -40,12 +42,17 @@ var riskLevels = []string{"low", "medium", "high"}
 
 const riskUnknown = "unknown"
 
-// versions returns the versions of the facts that were there.
-func (f *factSet) versions() map[string]uint64 {
+// versions returns the versions of the facts that were there, and of those that only the other set has.
+func (f *factSet) versions(other *factSet) map[string]uint64 {
 	out := map[string]uint64{}
-	for _, h := range f.heads {
-		if h.Version > 0 {
-			out[h.Key] = h.Version
+	for _, set := range []*factSet{other, f} {
+		if set == nil {
+			continue
+		}
+		for _, h := range set.heads {
+			if h.Version > 0 {
+				out[h.Key] = h.Version
+			}
 		}
 	}
 	return out
@@ -53,7 +60,7 @@ func (f *factSet) versions() map[string]uint64 {
 
 // unchanged returns the conditions under which the facts are still those that were read.
 func (f *factSet) unchanged() []store.Require {
-	out := make([]store.Require, len(f.heads))
+	out := make([]store.Require, len(f.heads), len(f.heads)+2) // for that of a task, and one more
 	for i, h := range f.heads {
 		out[i] = store.Require{Key: h.Key, Version: h.Version, State: h.State}
 	}
@@ -76,7 +83,7 @@ func recordedFacts(b lineage.Body) *factSet {
 // about returns the keys of the facts that concern a decision: the session's, the subject's, each actor's and the
 // client's.
 func about(client string, subject lineage.Party, chain []lineage.Party, session string) []string {
-	keys := []string{envKey}
+	keys := append(make([]string, 0, 5+len(chain)), envKey)
 	add := func(kind, value string) {
 		if key := (lineage.Selector{Kind: kind, Value: value}).String(); value != "" && !slices.Contains(keys, key) {
 			keys = append(keys, key)
@@ -93,7 +100,7 @@ func about(client string, subject lineage.Party, chain []lineage.Party, session 
 
 // readFacts reads the facts that concern the hop, in one look at the store.
 func (h *hop) readFacts(ctx context.Context) error {
-	heads, err := h.seen.facts(ctx, h.g, about(h.client.ID, h.subject, h.chain, h.session.ID))
+	heads, err := h.seen.concerning(ctx, h)
 	if err != nil {
 		return unavailable("store", err)
 	}
@@ -192,10 +199,25 @@ func (g *Governor) parseEnv(head store.Head) (map[string]any, error) {
 	return e.facts, nil
 }
 
+// pastKey is the head that keeps what a version of a fact was.
+func pastKey(key string, version uint64) string {
+	return canon.Key("past", key, strconv.FormatUint(version, 10))
+}
+
+// factSwaps returns the writes that give a head of facts its next value. The value is kept under a key of its own as well:
+// records name the version that they were decided on, and what was decided can then be asked again. What is kept never
+// expires: nothing says yet for how long a decision may be asked about.
+func factSwaps(head store.Head, value []byte) []store.Swap {
+	return []store.Swap{
+		{Key: head.Key, Version: head.Version, State: "set", Value: value},
+		{Key: pastKey(head.Key, head.Version+1), State: "set", Value: value},
+	}
+}
+
 // firstFacts writes the configured values into a new store.
 func (g *Governor) firstFacts(ctx context.Context) (store.Head, error) {
 	tx := g.tx(g.now())
-	tx.Swaps = []store.Swap{{Key: envKey, State: "set", Value: g.env}}
+	tx.Swaps = factSwaps(store.Head{Key: envKey}, g.env)
 	err := g.commit(ctx, tx)
 	if errors.Is(err, store.ErrConflict) {
 		err = errStale // another node was first

@@ -120,6 +120,15 @@ var verbs = map[string]func(w *world, task tb.Token) (tb.Token, error){
 		}
 		return tb.Token{}, nil
 	},
+	"report usage": func(w *world, task tb.Token) (tb.Token, error) {
+		by, err := w.Authenticate(w.ctx, w.once("crm", "u"))
+		require.NoError(w, err)
+		r, err := w.ReportUsage(w.ctx, by, []tb.Use{{Token: task.ID, At: w.clock.Now()}})
+		if err == nil && r.Accepted != 1 {
+			err = errors.New("not counted")
+		}
+		return tb.Token{}, err
+	},
 	"feed": func(w *world, _ tb.Token) (tb.Token, error) {
 		for _, err := range w.Revocations(w.ctx, ops, 0) {
 			return tb.Token{}, err

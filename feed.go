@@ -44,7 +44,8 @@ func (g *Governor) Revocations(ctx context.Context, by Client, after uint64) ite
 }
 
 // AwaitRevocation returns when the feed has entries behind after: at once where it has them already or this Governor
-// writes one, and within a second of another node's. It returns the context's error when that ends first.
+// writes one; of another node's when the store tells of it (store.Hinter), and within a second in any case. It returns the
+// context's error when that ends first.
 func (g *Governor) AwaitRevocation(ctx context.Context, after uint64) error {
 	for {
 		changed := g.written.wait() // before looking, so that nothing written in between is missed
@@ -54,6 +55,10 @@ func (g *Governor) AwaitRevocation(ctx context.Context, after uint64) error {
 		}
 		if err != nil {
 			return err
+		}
+		var told <-chan struct{} // nil where nothing will be told
+		if h, ok := g.cfg.Store.(store.Hinter); ok {
+			told = h.Changed(ctx, g.cfg.Issuer)
 		}
 		for _, err := range g.cfg.Store.Feed(ctx, g.cfg.Issuer, from) {
 			if err != nil && !errors.Is(err, store.ErrGone) {
@@ -67,6 +72,7 @@ func (g *Governor) AwaitRevocation(ctx context.Context, after uint64) error {
 			tick.Stop()
 			return ctx.Err()
 		case <-changed:
+		case <-told:
 		case <-tick.C:
 		}
 		tick.Stop()

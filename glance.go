@@ -2,6 +2,7 @@ package tokenboundary
 
 import (
 	"context"
+	"fmt"
 	"slices"
 
 	"github.com/tokenboundary/tokenboundary/lineage"
@@ -11,8 +12,9 @@ import (
 // glance is what is read at once for many records that are decided anew: what they were made from, and the facts that
 // concern them. A nil glance knows nothing, and everything is read when it is asked for.
 type glance struct {
-	records map[lineage.ID]lineage.Record
+	records map[lineage.ID]*lineage.Record
 	heads   map[string]store.Head
+	whole   bool // what it does not know is not there
 }
 
 // maxGlance bounds how many records a glance keeps from one batch to the next.
@@ -21,12 +23,12 @@ const maxGlance = 2048
 // look reads what deciding the batch anew will ask for.
 func (s *glance) look(ctx context.Context, g *Governor, batch []store.Entry) error {
 	if len(s.records) > maxGlance || s.records == nil {
-		s.records = map[lineage.ID]lineage.Record{}
+		s.records = map[lineage.ID]*lineage.Record{}
 	}
 	var keys []string
 	for _, e := range batch {
 		r := e.Record
-		s.records[r.ID()] = r
+		s.records[r.ID()] = &r
 		keys = append(keys, about(r.Body.Client, r.Body.Subject, r.Body.Actors, r.Body.Session.ID)...)
 	}
 	slices.Sort(keys)
@@ -53,7 +55,7 @@ func (s *glance) parents(ctx context.Context, g *Governor, batch []store.Entry) 
 		if p := firstOf(e.Record.Parents); !p.IsZero() {
 			if _, known := s.records[p]; !known {
 				missing = append(missing, p)
-				s.records[p] = lineage.Record{}
+				s.records[p] = nil
 			}
 		}
 	}
@@ -64,32 +66,46 @@ func (s *glance) parents(ctx context.Context, g *Governor, batch []store.Entry) 
 	if err != nil {
 		return unavailable("store", err)
 	}
-	for i, e := range found {
-		s.records[missing[i]] = e.Record
+	for i := range found {
+		s.records[missing[i]] = &found[i].Record
 	}
 	return nil
 }
 
 // record returns a record by its id; of one that is not known, by reading it.
 func (s *glance) record(ctx context.Context, g *Governor, id lineage.ID) (lineage.Record, error) {
-	if s != nil && s.records[id].ID() == id {
-		return s.records[id], nil
+	if s != nil {
+		if r := s.records[id]; r != nil && r.ID() == id {
+			return *r, nil
+		}
+		if s.whole {
+			return lineage.Record{}, fmt.Errorf("%w: record", ErrNotFound)
+		}
 	}
 	e, err := g.entry(ctx, id)
 	return e.Record, err
 }
 
+// concerning returns the heads of the facts that concern the hop, env first.
+func (s *glance) concerning(ctx context.Context, h *hop) ([]store.Head, error) {
+	if s != nil && s.whole && len(s.heads) == 1 { // only env, which there always is
+		return []store.Head{s.heads[envKey]}, nil
+	}
+	return s.facts(ctx, h.g, about(h.client.ID, h.subject, h.chain, h.session.ID))
+}
+
 // facts returns the heads with the keys, in order; where one is not known, all by reading them.
 func (s *glance) facts(ctx context.Context, g *Governor, keys []string) ([]store.Head, error) {
+	if s == nil {
+		return g.cfg.Store.Heads(ctx, g.cfg.Issuer, keys)
+	}
 	out := make([]store.Head, 0, len(keys))
 	for _, key := range keys {
-		if s == nil {
-			break
-		}
 		h, known := s.heads[key]
-		if !known {
+		if !known && !s.whole {
 			break
 		}
+		h.Key = key
 		out = append(out, h)
 	}
 	if len(out) == len(keys) {

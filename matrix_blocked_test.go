@@ -50,6 +50,7 @@ func blockChecks() []check {
 			{on: taskMoves, given: asOperator, wrong: both(blocks("client:ops"), func(x *try) { x.to = tb.TaskExpired }), want: forbidden},
 			{on: on("revoke"), wrong: both(blocks("client:ops"), func(x *try) { x.cut.Selector.Kind = "colour" }), want: forbidden},
 			{on: on("approve"), wrong: both(blocks("client:"+lead.ID), func(x *try) { x.id = x.task.TaskID }), want: forbidden},
+			{on: on("report"), wrong: both(blocks("client:crm"), func(x *try) { x.uses = nil }), want: forbidden},
 			{on: signals, wrong: both(blocks("client:ops"), func(x *try) { x.signal.Env, x.signal.Reloaded = map[string]any{}, true }),
 				want: forbidden},
 		}, []exempt{{"what is refused is answered by one code: see blocked_client", tokens},

@@ -94,7 +94,7 @@ func ancestryChecks() []check {
 		}
 	}
 	root := exempt{"nothing of ours is above a root", on(alone, "login")}
-	whatever := exempt{"it is about whatever there is, dead or alive", on(retires, signals, "revoke", "renew_feed", "closure", "feed")}
+	whatever := exempt{"it is about whatever there is, dead or alive", on(retires, signals, "revoke", "renew_feed", "report", "closure", "feed")}
 	roots := exempt{"the task is a root; one below a token is like a token", on(taskMoves, "read_task")}
 	return []check{
 		{"parent_alive", append(cut(parent), moves("revoked", parent)...), []exempt{root, whatever}},

@@ -24,7 +24,7 @@ func taskChecks() []check {
 		}
 	}
 	free := exempt{"no task is above it", on(alone, "login")}
-	whatever := exempt{"it is about whatever there is", on(retires, signals, "revoke", "renew_feed", "closure", "feed")}
+	whatever := exempt{"it is about whatever there is", on(retires, signals, "revoke", "renew_feed", "report", "closure", "feed")}
 	moved := exempt{"it is what is changed: see task_open", taskMoves}
 	return []check{
 		{"task_active", []cell{
@@ -103,7 +103,7 @@ func delegateChecks() []check {
 				want: fails(tb.ErrNotFound, "task")},
 		}, []exempt{settled, noParent, {"others may be named: see delegable", fromToken},
 			{"it is for operators, and not about tokens of theirs", forOperators},
-			{"see audience", on("introspect")}, {"it is about everything", on("feed")}}},
+			{"see audience", on("introspect", "report")}, {"it is about everything", on("feed")}}},
 		{"actor_bound", []cell{
 			{on: exchanges, given: svid("tool"), wrong: svid("researcher"), want: actorNo("not an identity of this client")},
 		}, []exempt{settled, noToken, notOurs}},

@@ -39,7 +39,7 @@ var (
 	retires    = on("retire", "retire_refresh", "retire_task")
 	taskMoves  = on("suspend", "resume", "complete")
 	signals    = on("signal", "signal_env", "signal_reload", "signal_end")
-	changers   = on(retires, taskMoves, signals, "revoke", "renew_feed", "approve")
+	changers   = on(retires, taskMoves, signals, "revoke", "renew_feed", "approve", "report")
 	reading    = on("introspect", "read_task", "lineage", "descendants", "closure", "feed", "approvals")
 	verbsAll   = on(changers, reading)
 	everywhere = on(tokens, verbsAll)

@@ -33,7 +33,7 @@ func tenantChecks() []check {
 		}
 	}
 	takes := theirs(func(x, y *try) {
-		x.req.Subject, x.raw, x.id = y.req.Subject, y.raw, y.id
+		x.req.Subject, x.raw, x.id, x.uses = y.req.Subject, y.raw, y.id, y.uses
 		x.home, x.derived, x.own = y.Governor, y.derived, y.own // whose it is says whether it still lives
 	})
 	unknown := fails(tb.ErrNotFound, "")
@@ -51,6 +51,7 @@ func tenantChecks() []check {
 			{on: on("record"), wrong: theirs(func(x, y *try) { x.pending = y.pending }),
 				want: fails(tb.ErrInvalid, "not a decision of this boundary")},
 			{on: on("introspect"), wrong: takes, want: nothing},
+			{on: on("report"), wrong: takes, want: shown("unknown")},
 			{on: retires, wrong: takes, want: shown("active")},
 			{on: on(taskMoves, "read_task", "lineage", "descendants", "approve"), wrong: takes, want: unknown},
 			{on: on("revoke"), wrong: func(x *try) { x.Governor = x.beside().Governor }, want: shown("active")},

@@ -114,8 +114,9 @@ func tokenChecks() []check {
 			{on: on("login"), wrong: says(nil, object{"aud": "https://other.example"}),
 				want: subjectNo(unfit + "identity: token is for another audience")},
 			{on: on("introspect"), wrong: func(x *try) { x.cred = bySecret("mail") }, want: nothing},
+			{on: on("report"), wrong: func(x *try) { x.cred = bySecret("mail") }, want: shown("unknown")},
 		}, []exempt{settled, roots, {"being in aud gives no right, and its absence takes none: see delegable", below},
-			{"it is not for a resource", but(verbsAll, "introspect")}}},
+			{"it is not for a resource", but(verbsAll, "introspect", "report")}}},
 	}
 }
 

@@ -1,7 +1,9 @@
 package tokenboundary_test
 
 import (
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -52,6 +54,31 @@ func verbChecks() []check {
 			{on: on("signal_env"), wrong: func(x *try) { x.signal.Env = map[string]any{"x": strings.Repeat("x", 33<<10)} },
 				want: invalid("signal: not plain data, or too much")},
 		}, []exempt{only("it says nothing that is kept, or little", "signal_env")}},
+		{"usage_form", []cell{
+			{on: on("report"), wrong: func(x *try) { x.uses = slices.Repeat(x.uses, 1001) }, want: invalid("usage")},
+		}, []exempt{only("it takes no report", "report")}},
+		{"usage_count", []cell{
+			{on: on("report"), wrong: func(x *try) { x.uses[0].Count = 1<<32 + 1 }, want: invalid("usage")},
+		}, []exempt{only("it counts nothing", "report")}},
+		{"usage_token", []cell{
+			{on: on("report"), wrong: func(x *try) { x.uses[0].Token = x.task.TaskID }, want: shown("unknown")},
+		}, []exempt{only("it takes no report", "report")}},
+		{"usage_time", []cell{
+			{on: on("report"), wrong: func(x *try) { x.uses[0].At = x.clock.Now().Add(6 * time.Second) }, want: shown("time")},
+		}, []exempt{only("it takes no report", "report")}},
+		{"usage_early", []cell{
+			{on: on("report"), wrong: func(x *try) { x.uses[0].At = x.clock.Now().Add(-6 * time.Second) }, want: shown("time")},
+		}, []exempt{only("it takes no report", "report")}},
+		{"usage_life", []cell{
+			{on: on("report"), given: func(x *try) { x.passes(5*time.Minute + 5*time.Second) },
+				wrong: func(x *try) {
+					x.passes(time.Second)
+					x.uses[0].At = x.clock.Now()
+				}, want: shown("time")},
+		}, []exempt{only("it takes no report", "report")}},
+		{"usage_scope", []cell{
+			{on: on("report"), wrong: func(x *try) { x.uses[0].Scopes = []string{"root"} }, want: shown("scope")},
+		}, []exempt{only("it takes no report", "report")}},
 		{"selector_form", []cell{
 			{on: on("closure"), wrong: func(x *try) { x.sel.Kind = "colour" }, want: invalid("selector")},
 		}, []exempt{only("it takes no selector by itself: see revocation_form, signal_form", "closure")}},

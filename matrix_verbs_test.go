@@ -53,6 +53,9 @@ func verbEntries() []entry {
 		signalled("signal_env", tb.Signal{Env: map[string]any{"season": "winter"}}),
 		signalled("signal_reload", tb.Signal{Reloaded: true}),
 		signalled("signal_end", tb.Signal{Selector: lineage.Selector{Kind: lineage.SelectSession, Value: "s-alice"}, Ended: true}),
+		called("ReportUsage", "report", "crm", "counted", func(x *try) {
+			x.uses = []tb.Use{{Token: x.derived.ID, At: x.clock.Now(), Scopes: []string{"read"}}}
+		}, (*try).report),
 
 		called("Introspect", "introspect", "crm", "active", func(x *try) { x.raw = x.derived.Value() }, (*try).introspect),
 		called("Task", "read_task", "orchestrator", "active", moving(""), (*try).readTask),
@@ -106,6 +109,17 @@ func signalled(name string, s tb.Signal) entry {
 		return "signalled", err
 	}
 	return called("Signal", name, "ops", "signalled", func(x *try) { x.signal = s }, use)
+}
+
+func (x *try) report(by tb.Client) (string, error) {
+	r, err := x.ReportUsage(x.ctx, by, x.uses)
+	switch {
+	case len(r.Refused) > 0:
+		return string(r.Refused[0].Why), err
+	case r.Accepted > 0:
+		return "counted", err
+	}
+	return "", err
 }
 
 func (x *try) introspect(by tb.Client) (string, error) {

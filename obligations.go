@@ -35,7 +35,7 @@ func (h *hop) oblige(r *ruling, all []lineage.Obligation, allowed []lineage.Acce
 			continue
 		}
 		r.unmet = joinObligations(r.unmet, []lineage.Obligation{o})
-		held.unless(bound, nil, "an obligation is not met: "+o.Kind)
+		held.unless(bound, nil, whyUnmet+o.Kind)
 	}
 	return nil
 }

@@ -48,6 +48,7 @@ type hop struct {
 	// decide, narrow
 	connection string
 	facts      *factSet
+	lent       *factSet             // what was known when it was asked whether the client is a delegate
 	seen       *glance              // what was read already; nil: nothing
 	ruling     ruling               // what was decided for the token
 	task       *ruling              // what was decided for a task that is being started
@@ -55,7 +56,6 @@ type hop struct {
 
 	// seal
 	records []lineage.Record // the new task's and refresh family's, if any, and the token's; or that of a deferral
-	claims  Claims           // of the token
 }
 
 // errStale means that what was read has changed before it could be relied on: the pipeline starts again.
@@ -96,6 +96,9 @@ func (g *Governor) run(ctx context.Context, req Request, mints bool, finish func
 		now := g.now()
 		h := &hop{g: g, now: now, since: now, mints: mints, again: n > 0}
 		d, err := h.outcome(ctx, req, finish)
+		if err == nil {
+			return d, nil
+		}
 		var no *refusal
 		if errors.As(err, &no) {
 			d, err = h.deny(ctx, no)

@@ -135,8 +135,10 @@ type Verdict struct {
 	Version string `json:"version,omitempty"`
 	// Resources are the targets that were decided: those of the facts or, where these name none, the one bound.
 	Resources []string `json:"resources,omitempty"`
-	// Access is what is granted: within the requested scopes, the ceiling and Resources.
-	Access  []lineage.Access  `json:"access,omitempty"`
+	// Access is what is granted: within the ceiling and Resources, and within the requested scopes and Implied.
+	Access []lineage.Access `json:"access,omitempty"`
+	// Implied is the part of Access that was not requested and is granted because a granted scope implies it.
+	Implied []lineage.Access  `json:"implied,omitempty"`
 	Details []json.RawMessage `json:"details,omitempty"` // granted entries, canonical
 
 	Lifetime    time.Duration `json:"lifetime,omitempty"`    // of the token, at most
@@ -149,4 +151,6 @@ type Verdict struct {
 	// Obligations hold back the scopes they name, at every resource, until they are met.
 	Obligations []lineage.Obligation `json:"obligations,omitempty"`
 	Controls    []string             `json:"controls,omitempty"`
+	// Shadow is what a policy on trial would have decided otherwise. It has no effect, and comes into the record.
+	Shadow *lineage.Shadow `json:"shadow,omitempty"`
 }

@@ -112,11 +112,16 @@ func (h *hop) recall(ctx context.Context) error {
 	case s != lineage.Active:
 		return h.unacceptable("what it was made from is " + string(s))
 	}
-	if h.parent != nil {
-		h.above = parentFacts(h.parent.Record, derivable(h.parent.Record, h.client.ID))
-	}
 	if h.approved.At.IsZero() { // nobody had to agree: it waited for a step-up
 		h.approved.At = h.now
+	}
+	return h.askAsDeferred(ctx, b)
+}
+
+// askAsDeferred makes the hop ask for what was deferred, within what was agreed to.
+func (h *hop) askAsDeferred(ctx context.Context, b *lineage.Body) error {
+	if h.parent != nil {
+		h.above = parentFacts(h.parent.Record, derivable(h.parent.Record, h.client.ID))
 	}
 	ceiling := b.Granted
 	h.req.Connection = b.Connection

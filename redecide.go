@@ -74,7 +74,7 @@ func (h *hop) holds(ctx context.Context, r lineage.Record) error {
 			h.ruling = h.ruling.and(one)
 			continue
 		case err == nil:
-			err = refuse(CodeInvalidScope, "scope", "less would be granted now")
+			err = refuse(CodeInvalidScope, "scope", whyLess)
 		}
 		h.ruling.reasons, h.ruling.said = append(h.ruling.reasons, one.reasons...), append(h.ruling.said, one.said...)
 		if first == nil {
@@ -86,9 +86,9 @@ func (h *hop) holds(ctx context.Context, r lineage.Record) error {
 	case first != nil, len(granted.Access) == 0: // what a task token stands for is decided with the task
 		return first
 	case len(details) != len(granted.Details):
-		return refuse(CodeInvalidDetails, "authorization_details", "less would be granted now")
+		return refuse(CodeInvalidDetails, "authorization_details", whyLess)
 	case h.ruling.depth < len(h.chain):
-		return refuse(CodeInvalidRequest, "subject_token", "the chain is longer than the policy allows")
+		return refuse(CodeInvalidRequest, "subject_token", whyTooLong)
 	}
 	return nil
 }

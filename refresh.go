@@ -97,11 +97,17 @@ func (h *hop) use(f *family) error {
 	return h.unacceptable("it was not used for too long")
 }
 
+// regrantable is what a refresh family can be granted again.
+func regrantable(b *lineage.Body) lineage.Authority {
+	out := b.Granted.Normal()
+	out.Access = refreshable(out.Access, b.Reasons)
+	return out
+}
+
 // askAgain makes the request ask for what the family was granted or, where it names less, for that part. The family keeps
 // the whole grant.
 func (h *hop) askAgain(b *lineage.Body) error {
-	ceiling := b.Granted.Normal()
-	ceiling.Access = refreshable(ceiling.Access, b.Reasons)
+	ceiling := regrantable(b)
 	h.ceiling = &ceiling
 	if h.req.Connection != "" && h.req.Connection != b.Connection {
 		return refuse(CodeInvalidTarget, "connection", "not the connection that was granted")

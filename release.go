@@ -20,33 +20,39 @@ func (h *hop) release(ctx context.Context) (Token, error) {
 		return Token{}, err
 	}
 	r := h.records[len(h.records)-1]
-	var raw string
-	sign := func() (err error) {
-		if raw, err = h.g.cfg.Minter.Mint(ctx, h.claims); err != nil {
-			h.again = true // a refusal goes before a signer that fails
-			return cmp.Or(h.unblocked(context.WithoutCancel(ctx)), unavailable("sign", err))
-		}
-		if raw == "" || len(raw) > canon.MaxMinted {
-			return unavailable("sign", errors.New("token of unusable length"))
-		}
-		return nil
-	}
+	var raw signed
 	if len(tx.Swaps) > 0 || len(tx.Adds) > 0 {
-		if err = sign(); err == nil {
+		if raw = h.sign(ctx); raw.err == nil {
 			err = h.commit(ctx, tx)
 		}
 	} else {
-		signed := make(chan error, 1)
-		go func() { signed <- sign() }()
+		signing := make(chan signed, 1)
+		go func() { signing <- h.sign(ctx) }()
 		err = h.commit(ctx, tx)
-		if failed := <-signed; err == nil {
-			err = failed
-		}
+		raw = <-signing
 	}
-	if err != nil {
+	if err = cmp.Or(err, raw.err); err != nil {
 		return Token{}, err
 	}
-	return h.token(r, raw), nil
+	return h.token(r, raw.token), nil
+}
+
+// signed is a token that is signed, or why it is not.
+type signed struct {
+	token string
+	err   error
+}
+
+func (h *hop) sign(ctx context.Context) signed {
+	raw, err := h.g.cfg.Minter.Mint(ctx, claimsOf(h.records[len(h.records)-1]))
+	switch {
+	case err != nil:
+		h.again = true // a refusal goes before a signer that fails
+		return signed{err: cmp.Or(h.unblocked(context.WithoutCancel(ctx)), unavailable("sign", err))}
+	case raw == "" || len(raw) > canon.MaxMinted:
+		return signed{err: unavailable("sign", errors.New("token of unusable length"))}
+	}
+	return signed{token: raw}
 }
 
 func (h *hop) token(r lineage.Record, raw string) Token {

@@ -3,6 +3,7 @@ package tokenboundary
 import (
 	"encoding/json"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/tokenboundary/tokenboundary/internal/canon"
@@ -139,5 +140,6 @@ func (t TaskSpec) canonical() (*TaskSpec, error) {
 		}
 		t.Authority[i] = lineage.Access{Resource: resource, Scopes: scopes}
 	}
+	slices.SortFunc(t.Authority, func(a, b lineage.Access) int { return strings.Compare(a.Resource, b.Resource) })
 	return &t, nil
 }

@@ -3,6 +3,7 @@ package tokenboundary
 import (
 	"context"
 	"encoding/base64"
+	"slices"
 	"time"
 
 	"github.com/tokenboundary/tokenboundary/internal/canon"
@@ -29,12 +30,9 @@ func (h *hop) seal(ctx context.Context) error {
 			return unavailable("signing key", err)
 		}
 	}
-	depth := min(h.ruling.depth-len(h.chain), canon.MaxChain)
-	if h.ceiling != nil {
-		depth = min(depth, h.ceiling.Depth-(len(h.chain)-len(h.carried)))
-	}
-	if depth < 0 {
-		return h.unacceptable("the chain is longer than the policy allows")
+	depth, err := h.room()
+	if err != nil {
+		return err
 	}
 	if len(h.wants) > 0 {
 		return h.sealDeferral(depth)
@@ -68,6 +66,30 @@ func (h *hop) seal(ctx context.Context) error {
 	return h.sealToken(parent, terms, depth, key)
 }
 
+// room returns how many further actors may join the chain of the result.
+func (h *hop) room() (int, error) {
+	depth := min(h.ruling.depth-len(h.chain), canon.MaxChain)
+	if h.ceiling != nil {
+		depth = min(depth, h.ceiling.Depth-(len(h.chain)-len(h.carried)))
+	}
+	if depth < 0 {
+		return 0, h.unacceptable(whyTooLong)
+	}
+	return depth, nil
+}
+
+// ends returns when the token ends, which is made below parent.
+func (h *hop) ends(parent *lineage.Record) (time.Time, error) {
+	expires := h.now.Add(h.lifetime(h.ruling)).Truncate(time.Second)
+	if parent != nil && parent.ExpiresAt.Before(expires) {
+		expires = parent.ExpiresAt
+	}
+	if !expires.After(h.now) {
+		return expires, h.unacceptable("no time is left")
+	}
+	return expires, nil
+}
+
 // sealTask makes the record of the task that is being started.
 func (h *hop) sealTask(depth int, parent *lineage.Record) (*lineage.Record, error) {
 	spec, deadline := h.req.Task, h.deadline()
@@ -87,31 +109,30 @@ func (h *hop) sealTask(depth int, parent *lineage.Record) (*lineage.Record, erro
 
 // record adds a record to those of the hop.
 func (h *hop) record(kind lineage.Kind, parent *lineage.Record, expires time.Time, body lineage.Body) (*lineage.Record, error) {
-	r, err := lineage.Seal(h.envelope(kind, parent, expires), body)
+	env := h.envelope(kind, parent, expires)
+	r, err := lineage.Seal(env, body)
+	if err != nil && body.Shadow != nil { // a trial changes no answer
+		body.Shadow = nil
+		r, err = lineage.Seal(env, body)
+	}
 	if err != nil {
 		return nil, refuse(CodeInvalidRequest, "scope", "the record would be too large")
 	}
 	h.records = append(h.records, r)
-	return &r, nil
+	return &h.records[len(h.records)-1], nil
 }
 
 // sealToken makes the record of the token.
 func (h *hop) sealToken(parent *lineage.Record, terms *lineage.Task, depth int, key string) error {
-	expires := h.now.Add(h.lifetime(h.ruling)).Truncate(time.Second)
-	if parent != nil && parent.ExpiresAt.Before(expires) {
-		expires = parent.ExpiresAt
-	}
-	if !expires.After(h.now) {
-		return h.unacceptable("no time is left")
+	expires, err := h.ends(parent)
+	if err != nil {
+		return err
 	}
 	if !h.mints && h.req.Enforce&CapLifetime == 0 && expires.Before(h.now.Add(h.req.Lifetime).Truncate(time.Second)) {
 		return refuse(CodeInvalidRequest, "", "the host cannot set the lifetime")
 	}
-	body := h.body(h.ruling, parent)
+	body := h.body(h.ruling, parent, lineage.Selector{Kind: lineage.SelectKey, Value: key})
 	body.Task, body.Key = terms, key
-	if key != "" {
-		body.Selectors = append(body.Selectors, lineage.Selector{Kind: lineage.SelectKey, Value: key})
-	}
 	body.Granted = lineage.Authority{
 		Access: h.ruling.access, Details: h.ruling.details, NotAfter: expires, Depth: depth,
 	}.Normal()
@@ -123,12 +144,11 @@ func (h *hop) sealToken(parent *lineage.Record, terms *lineage.Task, depth int, 
 	if err != nil {
 		return err
 	}
-	h.claims = claimsOf(*r)
 	most := base64.RawURLEncoding.DecodedLen(canon.MaxMinted - headerRoom)
 	if len(r.Raw())+len(r.RawBody())+ownClaims <= most { // a token says less than its record
 		return nil
 	}
-	if payload, err := h.claims.AppendJSON(nil); err != nil || len(payload) > most {
+	if payload, err := claimsOf(*r).AppendJSON(nil); err != nil || len(payload) > most {
 		return refuse(CodeInvalidRequest, "scope", "the token would be too large")
 	}
 	return nil
@@ -139,8 +159,8 @@ func (h *hop) envelope(kind lineage.Kind, parent *lineage.Record, expires time.T
 		Kind: kind, Issuer: h.g.cfg.Issuer, IssuedAt: h.now, ExpiresAt: expires, Since: h.since, Policy: h.ruling.version,
 	}
 	if parent != nil {
-		env.Parents = []lineage.ID{parent.ID()}
-		env.Ancestors = append(append(env.Ancestors, parent.Ancestors...), parent.ID())
+		env.Ancestors = slices.Concat(parent.Ancestors, []lineage.ID{parent.ID()})
+		env.Parents = env.Ancestors[len(parent.Ancestors):]
 		env.Grant = parent.Root()
 	}
 	return env
@@ -160,8 +180,11 @@ func (h *hop) inheritedTask() *lineage.Task {
 	if h.parent == nil || h.parent.Record.Body.Task == nil {
 		return nil
 	}
+	if h.parent.Record.Body.Task.Authority == nil {
+		return h.parent.Record.Body.Task // like all of a record, it does not change
+	}
 	t := *h.parent.Record.Body.Task
-	if t.Authority != nil && h.req.Grant == Refresh {
+	if h.req.Grant == Refresh {
 		a := t.Authority.Normal()
 		a.Access = refreshable(a.Access, h.parent.Record.Body.Reasons)
 		t.Authority = &a

@@ -36,10 +36,9 @@ func (g *Governor) setFact(ctx context.Context, by Client, key string, s Signal)
 		tx, version, count := g.tx(g.now()), head.Version, heads[1].Version
 		if !bytes.Equal(value, head.Value) {
 			version, count = version+1, count+1
-			tx.Swaps = []store.Swap{
-				{Key: key, Version: head.Version, State: "set", Value: value},
-				{Key: signalsKey, Version: heads[1].Version, State: "set", Value: []byte(tx.Time.Format(time.RFC3339Nano))},
-			}
+			tx.Swaps = append(factSwaps(head, value), store.Swap{
+				Key: signalsKey, Version: heads[1].Version, State: "set", Value: []byte(tx.Time.Format(time.RFC3339Nano)),
+			})
 		}
 		if err := g.change(ctx, by, tx); !errors.Is(err, ErrConflict) {
 			return version, count, err

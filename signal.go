@@ -75,7 +75,6 @@ func (g *Governor) Signal(ctx context.Context, by Client, s Signal) (Outcome, er
 	if err := s.check(); err != nil {
 		return Outcome{}, g.answer(ctx, by, err)
 	}
-	everything := lineage.Selector{Kind: lineage.SelectPath, Value: "/"}
 	switch {
 	case s.Reloaded:
 		count, facts, err := g.announce(ctx, by)
@@ -148,6 +147,9 @@ func (s Signal) check() error {
 	}
 	return nil
 }
+
+// everything is what all that was ever decided carries.
+var everything = lineage.Selector{Kind: lineage.SelectPath, Value: "/"}
 
 // factKinds are the kinds of selector that facts can be about.
 var factKinds = []string{lineage.SelectSession, lineage.SelectSubject, lineage.SelectActor, lineage.SelectClient}

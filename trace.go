@@ -22,7 +22,26 @@ func (g *Governor) Lineage(ctx context.Context, by Client, id lineage.ID) ([]lin
 		return nil, err
 	}
 	above, err := g.nodes(ctx, e.Record.Ancestors)
-	return append(above, lineage.Node{Record: e.Record, State: stateOf(e, g.latest())}), err
+	if err != nil {
+		return nil, err
+	}
+	return g.used(ctx, append(above, lineage.Node{Record: e.Record, State: stateOf(e, g.latest())}))
+}
+
+// used adds what was reported of the use of each token.
+func (g *Governor) used(ctx context.Context, nodes []lineage.Node) ([]lineage.Node, error) {
+	ids := make([]lineage.ID, len(nodes))
+	for i, n := range nodes {
+		ids[i] = n.Record.ID()
+	}
+	usage, err := UsageOf(ctx, g.cfg.Store, g.cfg.Issuer, ids)
+	if err != nil {
+		return nil, err
+	}
+	for i := range nodes {
+		nodes[i].Usage = usage[i]
+	}
+	return nodes, nil
 }
 
 // Descendants yields everything that came from a record, in time order: what was derived from it, and what was denied.
@@ -49,6 +68,9 @@ func (g *Governor) descend(ctx context.Context, id lineage.ID, yield func(lineag
 	flush := func() error {
 		found, err := g.nodes(ctx, batch)
 		batch = batch[:0]
+		if err == nil {
+			found, err = g.used(ctx, found)
+		}
 		for _, n := range found {
 			if more = more && yield(n); !more {
 				break

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"iter"
+	"strconv"
 	"time"
 
 	"github.com/tokenboundary/tokenboundary/internal/canon"
@@ -26,6 +27,19 @@ type inForce struct {
 	Policy  string `json:"policy"`
 }
 
+// readTask is readHead for the head of a task. One that was never suspended is read without the decoder.
+func readTask(h store.Head) (v taskHead, err error) {
+	r := canon.NewReader(string(h.Value))
+	r.Want(`{"budget":`)
+	number := r.Number()
+	r.Want("}")
+	if n, err := strconv.ParseUint(number, 10, 64); err == nil && r.Done() {
+		return taskHead{Budget: n}, nil
+	}
+	err = readHead(h, &v)
+	return v, err
+}
+
 func taskKey(id lineage.ID) string {
 	return lineage.Selector{Kind: lineage.SelectTask, Value: id.String()}.String()
 }
@@ -46,7 +60,7 @@ func handleKey(handle string) string { return canon.Key("handle", handle) }
 // conditions returns what must not be revoked: the selectors of each new record and of what it is made from, each as of
 // its own evidence.
 func (h *hop) conditions() []store.Unrevoked {
-	out := h.evidence
+	out := append(make([]store.Unrevoked, 0, len(h.evidence)+len(h.records)+2), h.evidence...)
 	for _, r := range h.records {
 		out = append(out, store.Unrevoked{Selectors: r.Selectors(), Since: r.Since})
 	}
@@ -135,8 +149,8 @@ func active(key string) store.Require {
 // derives adds to tx what deriving from e takes: every task above has a derivation left.
 func derives(tx *store.Tx, e store.Entry) error {
 	for head := range tasksOf(e) {
-		var v taskHead
-		if err := readHead(head, &v); err != nil {
+		v, err := readTask(head)
+		if err != nil {
 			return err
 		}
 		tx.Adds = append(tx.Adds, store.Add{Key: head.Key, N: 1, Max: v.Budget})

@@ -69,9 +69,18 @@ func inObjects() []planted {
 		{"/signals", `{"%s":1}`, nil},
 		{"/approvals/AAAA", `{"approve":true,"%s":1}`, nil},
 		{"/approvals/AAAA", `{"approve":"%s"}`, nil},
+		{"/usage", `{"uses":[{"jti":"%s","at":"2026-03-01T12:00:00Z"}]}`, nil},
+		{"/usage", `{"uses":[{"jti":"x","at":"%s"}]}`, nil},
+		{"/usage", `{"uses":[{"jti":"x","at":"2026-03-01T12:00:00Z","scopes":["%s"]}]}`, nil},
+		{"/usage", `{"uses":[{"jti":"x","at":"2026-03-01T12:00:00Z","%s":1}]}`, nil},
+		{"/usage", `{"%s":[]}`, nil},
 	} {
 		out = append(out, planted{c.path + " " + c.body, func(s *server, text string) answer {
-			return s.do("ops", "POST", c.path, "application/json", fmt.Sprintf(c.body, text))
+			client := "ops"
+			if c.path == "/usage" {
+				client = "crm"
+			}
+			return s.do(client, "POST", c.path, "application/json", fmt.Sprintf(c.body, text))
 		}, c.kept})
 	}
 	return out

@@ -106,6 +106,7 @@ func (h *Handler) table() []route {
 	add(http.MethodGet, "/approvals", h.serveApprovals)
 	add(http.MethodPost, "/approvals/{id}", h.serveApprove)
 	add(http.MethodPost, "/signals", h.serveSignal)
+	add(http.MethodPost, "/usage", h.serveUsage)
 	return out
 }
 

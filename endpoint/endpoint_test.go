@@ -74,7 +74,7 @@ func TestRouting(t *testing.T) {
 	for path, allow := range map[string]string{
 		"/token": "POST", "/introspect": "POST", "/revoke": "POST", "/jwks.json": "GET, HEAD", "/healthz": "GET, HEAD",
 		"/revocations": "POST, GET, HEAD", "/tasks/x": "GET, HEAD", "/tasks/x/complete": "POST", "/tasks/x/suspend": "POST",
-		"/tasks/x/resume": "POST", "/revocations/x": "GET, HEAD", "/approvals": "GET, HEAD", "/approvals/x": "POST", "/signals": "POST",
+		"/tasks/x/resume": "POST", "/revocations/x": "GET, HEAD", "/approvals": "GET, HEAD", "/approvals/x": "POST", "/signals": "POST", "/usage": "POST",
 		"/lineage/x": "GET, HEAD", "/lineage/x/tree": "GET, HEAD", "/.well-known/oauth-authorization-server": "GET, HEAD",
 	} {
 		for _, method := range []string{"PUT", "DELETE", "OPTIONS", "PATCH", "BREW"} {
@@ -85,7 +85,7 @@ func TestRouting(t *testing.T) {
 	s.refused(s.get("support-bot", "/token"), 405, "invalid_request", "")
 	for _, path := range []string{
 		"", "/", "/token/", "//token", "/Token", "/tok%65n", "/x/../token", "/tasks", "/tasks/", "/tasks//complete", "/tasks//suspend",
-		"/tasks/x/resume/", "/tasks/x/revoke", "/tasks/a/b/complete", "/approvals/", "/approvals/x/y", "/signals/", "/revocations/", "/usage", "/events", "/lineage", "/lineage/",
+		"/tasks/x/resume/", "/tasks/x/revoke", "/tasks/a/b/complete", "/approvals/", "/approvals/x/y", "/signals/", "/revocations/", "/usage/", "/events", "/lineage", "/lineage/",
 		"/lineage/x/tree/", "/tenant/token",
 	} {
 		s.refused(s.do("ops", "POST", path, "", ""), 404, "invalid_request", "")

@@ -32,6 +32,7 @@ func FuzzServeHTTP(f *testing.F) {
 	f.Add("POST", "/signals", "Bearer good", "application/json", `{"policies":"reloaded"}`)
 	f.Add("POST", "/signals", "Bearer good", "application/json",
 		`{"selector":"session:s","risk":{"level":"high"},"attributes":{"a":[1]},"assurance":{"acr":"a","amr":["b"],"auth_time":1}}`)
+	f.Add("POST", "/usage", "Bearer good", "application/json", `{"uses":[{"jti":"x","at":"2026-03-01T12:00:00Z","scopes":["a"],"count":2}]}`)
 	f.Add("GET", "/revocations?after=0&wait=0s", "Bearer good", "", "")
 	f.Add("GET", "/lineage/AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA/tree", "Bearer good", "", "")
 	f.Add("POST", "/introspect", "Basic b3BzOiUyNSUyNg==", formType, "token=x")

@@ -21,6 +21,8 @@ type node struct {
 	RawBody string        `json:"raw_body,omitempty"`
 	Record  record        `json:"record"`
 	State   lineage.State `json:"state"`
+	// Usage is what resources have reported of the use of a token, one entry per resource.
+	Usage []lineage.Usage `json:"usage,omitempty"`
 }
 
 // record is the content of a record, for reading: the members of the envelope and of the body side by side.
@@ -33,7 +35,7 @@ type record struct {
 func nodeOf(n lineage.Node) node {
 	r := n.Record
 	return node{
-		ID: r.ID(), State: n.State,
+		ID: r.ID(), State: n.State, Usage: n.Usage,
 		Raw:     base64.RawURLEncoding.EncodeToString(r.Raw()),
 		RawBody: base64.RawURLEncoding.EncodeToString(r.RawBody()),
 		Record:  record{r.Envelope, r.Body, r.Body == nil},

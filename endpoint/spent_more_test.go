@@ -31,6 +31,9 @@ func TestAnAssertionIsSpentByWhateverIsTold(t *testing.T) {
 		{"ops-signer", "POST", approval, jsonType, `{"approve":1}`, 400, true},
 		{"ops-signer", "POST", approval, jsonType, `{}`, 400, true},
 		{"ops-signer", "POST", "/approvals/x", jsonType, `{"approve":true}`, 404, true},
+		{"crm-tool", "POST", "/usage", jsonType, `{`, 403, true},
+		{"crm-signer", "POST", "/usage", jsonType, `{}`, 400, true},
+		{"crm-signer", "POST", "/usage", jsonType, `{"uses":[{"jti":"x","at":"2026-03-01T12:00:00Z","count":5000000000}]}`, 400, true},
 		{"crm-tool", "GET", task, "", "", 404, false},
 		{"crm-tool", "GET", "/approvals", "", "", 403, false},
 	} {
