@@ -19,7 +19,7 @@ func (r *reader) allowRule(d *document, n *yaml.Node) rule {
 	r.rule = rl.name
 	defer func() { r.rule = "" }()
 	if v := f["scopes"]; v != nil {
-		rl.scopes = r.scopes(v, "scopes")
+		rl.scopes, rl.named = r.scopes(v, "scopes"), v.Line
 	} else {
 		r.fail(n, "scopes: is required")
 	}

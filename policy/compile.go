@@ -3,12 +3,12 @@ package policy
 import (
 	"errors"
 	"fmt"
-	"runtime"
 	"strings"
-	"sync"
 	"sync/atomic"
+	"unicode/utf8"
 
 	"cel.dev/cel-go/cel"
+	"cel.dev/cel-go/common"
 	"cel.dev/cel-go/common/ast"
 	"cel.dev/cel-go/common/types"
 )
@@ -18,6 +18,7 @@ type program struct {
 	plan       cel.Program
 	always     bool // it is the literal true
 	usesTarget bool // its outcome can differ between the resources of one request
+	text       string
 }
 
 // outcome is what a condition comes to. Only holds permits, and only not lets a deny rule pass.
@@ -47,7 +48,16 @@ func (p *program) run(vars cel.Activation) (outcome, string) {
 	return failed, "the condition is neither true nor false"
 }
 
-// compile makes a program of a condition, or says why it cannot be one.
+// flaw is what is wrong with an expression, and the byte of it to look at.
+type flaw struct {
+	message string
+	at      int
+}
+
+// Error implements error.
+func (f *flaw) Error() string { return f.message }
+
+// compile makes a program of a condition, or says why it cannot be one: in a *flaw, where there is a place to look at.
 func compile(env *cel.Env, text string) (*program, error) {
 	if len(text) > maxExpression {
 		return nil, fmt.Errorf("the expression is longer than %d bytes", maxExpression)
@@ -57,18 +67,18 @@ func compile(env *cel.Env, text string) (*program, error) {
 		return nil, err
 	}
 	if t := checked.OutputType(); !t.IsExactType(cel.BoolType) {
-		return nil, fmt.Errorf("the expression must be a bool, not %s%s", cel.FormatCELType(t), dynHint(t))
+		return nil, &flaw{fmt.Sprintf("the expression must be a bool, not %s%s", cel.FormatCELType(t), dynHint(t)), 0}
 	}
 	in, err := inspect(checked.NativeRep())
 	if err != nil {
-		return nil, err
+		return nil, &flaw{err.Error(), placeOf(text, checked.NativeRep().SourceInfo().GetStartLocation(in.at))}
 	}
 	estimate, err := env.EstimateCost(checked, estimator{})
 	if err != nil {
 		return nil, err
 	}
 	if estimate.Max > maxCost {
-		return nil, fmt.Errorf("the expression may cost %d in the worst case, more than %d", estimate.Max, maxCost)
+		return nil, &flaw{fmt.Sprintf("the expression may cost %d in the worst case, more than %d", estimate.Max, maxCost), 0}
 	}
 	opts := []cel.ProgramOption{cel.EvalOptions(cel.OptOptimize), direct}
 	if len(in.expect) > 0 {
@@ -76,11 +86,11 @@ func compile(env *cel.Env, text string) (*program, error) {
 	}
 	plan, err := env.Program(checked, opts...)
 	if err != nil {
-		return nil, errors.New(bounded(err.Error()))
+		return nil, &flaw{bounded(err.Error()), placeOf(text, startOf(err, checked.NativeRep()))}
 	}
 	root := checked.NativeRep().Expr()
 	always := root.Kind() == ast.LiteralKind && root.AsLiteral() == types.True
-	return &program{plan, always, in.usesTarget}, nil
+	return &program{plan, always, in.usesTarget, text}, nil
 }
 
 // check parses and type-checks. It never asks the issues for their error: that draws a picture of each under the
@@ -88,11 +98,11 @@ func compile(env *cel.Env, text string) (*program, error) {
 func check(env *cel.Env, text string) (*cel.Ast, error) {
 	parsed, issues := env.Parse(text)
 	if len(issues.Errors()) > 0 {
-		return nil, issuesError(issues)
+		return nil, issuesError(text, issues)
 	}
 	checked, issues := env.Check(parsed)
 	if len(issues.Errors()) > 0 {
-		return nil, issuesError(issues)
+		return nil, issuesError(text, issues)
 	}
 	return checked, nil
 }
@@ -104,12 +114,16 @@ func dynHint(t *cel.Type) string {
 	return ""
 }
 
-// issuesError puts up to three issues into one short error, each with its place in the expression.
-func issuesError(issues *cel.Issues) error {
+// issuesError puts up to three issues into one short error, each with its place in the expression, and points at the first.
+func issuesError(text string, issues *cel.Issues) error {
 	var parts []string
+	out := &flaw{}
 	for i, e := range issues.Errors() {
 		if i == 3 {
 			break
+		}
+		if i == 0 {
+			out.at = placeOf(text, e.Location)
 		}
 		place := ""
 		if e.Location.Line() > 0 {
@@ -117,7 +131,33 @@ func issuesError(issues *cel.Issues) error {
 		}
 		parts = append(parts, place+bounded(e.Message)+memberHint(e.Message))
 	}
-	return errors.New(strings.Join(parts, "; "))
+	out.message = strings.Join(parts, "; ")
+	return out
+}
+
+// startOf returns the location of what an error of planning is about: a constant part that cannot be evaluated.
+func startOf(err error, checked *ast.AST) common.Location {
+	if e, ok := errors.AsType[*types.Err](err); ok {
+		return checked.SourceInfo().GetStartLocation(e.NodeID())
+	}
+	return common.NoLocation
+}
+
+// placeOf returns the byte of the text that is at a location, which counts lines from 1 and characters from 0.
+func placeOf(text string, at common.Location) int {
+	offset := 0
+	for range at.Line() - 1 {
+		next := strings.IndexByte(text[offset:], '\n')
+		if next < 0 {
+			break
+		}
+		offset += next + 1
+	}
+	for range max(at.Column(), 0) {
+		_, size := utf8.DecodeRuneInString(text[offset:])
+		offset += size
+	}
+	return offset
 }
 
 // memberHint lists the members of a name that an expression uses with a member it does not have.
@@ -139,9 +179,9 @@ func memberHint(message string) string {
 
 var errGivenUp = errors.New("not looked at: too many problems elsewhere")
 
-// compileAll compiles the conditions of all documents, each distinct text once, on all processors, and gives every
-// rule its program.
-func compileAll(docs []*document) ([]Problem, error) {
+// compileAll compiles the conditions of all documents, each distinct text once unless it is known, and gives every rule its
+// program.
+func compileAll(docs []*document, how loading) ([]Problem, error) {
 	env, err := environment()
 	if err != nil {
 		return nil, fmt.Errorf("policy: environment: %w", err)
@@ -159,7 +199,10 @@ func compileAll(docs []*document) ([]Problem, error) {
 	}
 	programs, errs := make([]*program, len(list)), make([]error, len(list))
 	var bad atomic.Int32
-	parallel(len(list), func(i int) {
+	how.parallel(len(list), func(i int) {
+		if programs[i] = how.known[list[i]]; programs[i] != nil {
+			return
+		}
 		// An expression that is no expression is dearer to refuse than a good one is to compile.
 		if bad.Load() > maxProblems {
 			errs[i] = errGivenUp
@@ -172,10 +215,18 @@ func compileAll(docs []*document) ([]Problem, error) {
 		i := index[r.when]
 		r.prog = programs[i]
 		if errs[i] != nil {
-			problems = append(problems, Problem{d.file, r.line, r.name, "when: " + errs[i].Error()})
+			problems = append(problems, problemOf(d, r, errs[i]))
 		}
 	})
 	return problems, nil
+}
+
+func problemOf(d *document, r *rule, err error) Problem {
+	p := Problem{File: d.file, Line: r.line, Rule: r.name, Message: "when: " + err.Error()}
+	if f, ok := errors.AsType[*flaw](err); ok {
+		p.Expression, p.Offset = r.when, f.at
+	}
+	return p
 }
 
 // each calls f for every rule.
@@ -188,18 +239,4 @@ func each(docs []*document, f func(*document, *rule)) {
 			f(d, &d.deny[i])
 		}
 	}
-}
-
-// parallel calls f for 0 … n-1 on all processors and returns when all calls have.
-func parallel(n int, f func(int)) {
-	workers := min(runtime.GOMAXPROCS(0), n)
-	var wg sync.WaitGroup
-	for w := range workers {
-		wg.Go(func() {
-			for i := w; i < n; i += workers {
-				f(i)
-			}
-		})
-	}
-	wg.Wait()
 }

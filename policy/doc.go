@@ -3,8 +3,8 @@
 // # Documents
 //
 // The directory tree is the policy tree. A file boundary.yaml is a guardrail for everything in its directory and below:
-// it has deny, limits and controls, and can only restrict. Every other .yaml file is a leaf: agents/support-bot/crm.yaml
-// is the policy path /agents/support-bot/crm. Files that end in _test.yaml, and names that start with a dot, are passed
+// it has deny, limits and controls, and can only restrict. A file catalog.yaml says what there is; see below. Every other
+// .yaml file is a leaf: agents/support-bot/crm.yaml is the policy path /agents/support-bot/crm. Files that end in _test.yaml, and names that start with a dot, are passed
 // over. Anything else in the tree is refused, symbolic links too.
 //
 //	bind:                               # all three are required; "*" must be written out; lists are allowed
@@ -52,6 +52,28 @@
 //   - A refresh is decided like any other request, with grant == "refresh_token".
 //
 // No details are granted: authorization_details can be read by conditions (request.details), not allowed by rules.
+//
+// # Catalog
+//
+// A file catalog.yaml lists, for its directory and all below, the resources with their scopes, and the connections with
+// the clients that own them. Those on the way from the root to a leaf add up.
+//
+//	resources:
+//	  - resource: https://crm.example.com/
+//	    scopes:
+//	      - {scope: cases:read, sensitivity: low}
+//	      - {scope: cases:write, implies: [cases:read], sensitivity: high, lifetime: 60s}
+//	connections:
+//	  - {connection: salesforce-prod, clients: [support-bot]}
+//
+// What a leaf below it names must be listed: resources, connections, the client among those that own the connection, and
+// each scope at every resource that its rule is for. What a leaf leaves open with "*" is looked up at the decision: what is
+// not listed is denied, and a scope that the resource does not have is dropped.
+//
+// At its resource, a granted scope also grants what it implies, as far as the ceiling holds that, with the delegates, the
+// refresh and the obligations of what implies it; where a rule grants a requested scope by itself, that stands. The verdict
+// says in Implied what is granted beyond what was requested. A token lives at most as long as the catalog lets each of its
+// scopes. The sensitivity is for conditions.
 //
 // # Conditions
 //

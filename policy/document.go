@@ -27,6 +27,7 @@ type document struct {
 	bind     binding
 	bindLine int
 	defaults []string
+	defLine  int
 	allow    []rule
 	deny     []rule
 	limits   limits
@@ -45,6 +46,7 @@ type rule struct {
 	lifetime time.Duration // MaxLifetime where the rule says nothing
 	recheck  time.Duration // zero: none
 	refresh  bool          // what it grants can be refreshed
+	row      int32         // the line of its condition
 	*terms
 
 	*draft // until the set is assembled
@@ -65,6 +67,7 @@ type draft struct {
 	line   int
 	when   string
 	scopes []string // sorted; of an allow rule
+	named  int      // the line of its scopes
 }
 
 // parseDocument reads a document. It returns nil with problems, or a document without any.
@@ -102,10 +105,12 @@ func (r *reader) leaf(d *document, node *yaml.Node) {
 		r.fail(node, "bind: is required")
 	}
 	if n := f["default_scopes"]; n != nil {
-		d.defaults = r.scopes(n, "default_scopes")
+		d.defaults, d.defLine = r.scopes(n, "default_scopes"), n.Line
 	}
 	if n := f["allow"]; n != nil {
-		for _, item := range r.items(n, "allow") {
+		items := r.items(n, "allow")
+		d.allow = make([]rule, 0, len(items))
+		for _, item := range items {
 			d.allow = append(d.allow, r.allowRule(d, item))
 		}
 	}
@@ -114,7 +119,9 @@ func (r *reader) leaf(d *document, node *yaml.Node) {
 // common reads what guardrails and leaves share: all of it can only restrict.
 func (r *reader) common(d *document, f map[string]*yaml.Node) {
 	if n := f["deny"]; n != nil {
-		for _, item := range r.items(n, "deny") {
+		items := r.items(n, "deny")
+		d.deny = make([]rule, 0, len(items))
+		for _, item := range items {
 			rl, _ := r.ruleHead(d, item, "deny", "rule", "when")
 			d.deny = append(d.deny, rl)
 		}
@@ -250,7 +257,9 @@ func (r *reader) names(d *document) {
 	for _, list := range [][]rule{d.allow, d.deny} {
 		for _, rl := range list {
 			if rl.name != "" && seen[rl.name] {
-				r.problems = append(r.problems, Problem{r.file, rl.line, rl.name, "two rules of this name"})
+				r.problems = append(r.problems, Problem{
+					File: r.file, Line: rl.line, Rule: rl.name, Message: "two rules of this name",
+				})
 			}
 			seen[rl.name] = true
 		}

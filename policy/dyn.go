@@ -99,7 +99,7 @@ func (in *inspection) comparison(a, b ast.Expr) {
 	}
 	kind := scalarOf(tb)
 	if !isDyn(ta) || kind == notScalar {
-		in.fail("a dynamic value can only be compared with a value of a known simple type")
+		in.fail(a, "a dynamic value can only be compared with a value of a known simple type")
 		return
 	}
 	if kind != aNull {
@@ -116,17 +116,17 @@ func (in *inspection) membership(elem, set ast.Expr) {
 	switch {
 	case isDyn(te):
 		if ts.Kind() != types.ListKind && ts.Kind() != types.MapKind || scalarOf(ts.Parameters()[0]) == notScalar {
-			in.fail(must)
+			in.fail(elem, must)
 			return
 		}
 		in.want(elem, dynType{kind: scalarOf(ts.Parameters()[0])})
 	case scalarOf(te) == notScalar:
-		in.fail(must)
+		in.fail(elem, must)
 	case isDyn(ts):
 		in.want(set, dynType{kind: scalarOf(te), list: true})
 	case ts.Kind() == types.MapKind && !holdsDyn(ts.Parameters()[0]):
 	default:
-		in.fail(must)
+		in.fail(elem, must)
 	}
 }
 

@@ -33,7 +33,7 @@ func (s *Set) Evaluate(ctx context.Context, facts tokenboundary.Facts) (tokenbou
 	if len(scopes) > canon.MaxScopes {
 		return denied(v, tokenboundary.CodeInvalidScope, lineage.Reason{Why: "too many scopes"}), nil
 	}
-	e := &evaluation{ctx: ctx, leaf: l, slots: s.take(&facts, scopes), verdict: v}
+	e := &evaluation{ctx: ctx, leaf: l, slots: s.take(&facts, l, scopes), verdict: v}
 	defer s.give(e.slots)
 	var err error // there is none for an activation without functions
 	if e.frame, err = interpreter.NewExecutionFrame(e.slots); err != nil {
@@ -53,9 +53,9 @@ func denied(v tokenboundary.Verdict, code tokenboundary.Code, reasons ...lineage
 	}
 }
 
-func (s *Set) take(f *tokenboundary.Facts, scopes []string) *slots {
+func (s *Set) take(f *tokenboundary.Facts, l *leaf, scopes []string) *slots {
 	sl := s.pool.Get().(*slots)
-	sl.facts, sl.scopes = *f, scopes
+	sl.facts, sl.catalog, sl.scopes = *f, l.catalog, scopes
 	return sl
 }
 
@@ -82,6 +82,11 @@ type result struct {
 
 // decide fills in the verdict.
 func (e *evaluation) decide() error {
+	f := &e.slots.facts
+	if resource, why := e.leaf.catalog.refuses(f.Client.ID, f.Connection, e.verdict.Resources); why != "" {
+		e.verdict = denied(e.verdict, tokenboundary.CodeInvalidTarget, lineage.Reason{Resource: resource, Why: why})
+		return nil
+	}
 	no, err := e.denials()
 	switch {
 	case err != nil:

@@ -82,5 +82,5 @@ allow:
 	fmt.Println(err)
 	// Output:
 	// policy: the set is refused
-	// crm.yaml:5: rule "reads": when: 1:1: undeclared reference to 'client' (there is client.id, client.kind, client.groups, client.attributes)
+	// crm.yaml:5:11: rule "reads": when: 1:1: undeclared reference to 'client' (there is client.id, client.kind, client.groups, client.attributes)
 }

@@ -19,21 +19,26 @@ func (e *evaluation) grant() error {
 	e.results = make([]result, len(v.Resources)*len(e.leaf.allows))
 	v.Reasons = make([]lineage.Reason, 0, len(v.Resources)*len(scopes))
 	for i, resource := range v.Resources {
-		granted := make([]string, 0, len(scopes))
+		known, start := e.leaf.catalog.resource(resource), len(v.Reasons)
 		for _, scope := range scopes {
 			why := lineage.Reason{Resource: resource, Scope: scope}
-			if ceiling != nil && !holdsScope(ceiling, resource, scope) {
+			switch {
+			case known.lacks(scope):
+				why.Why = notOfResource
+			case ceiling != nil && !holdsScope(ceiling, resource, scope):
 				why.Why = notHeld
-			} else if err := e.grantScope(i, &why); err != nil {
-				return err
-			}
-			if why.Granted {
-				granted = append(granted, scope)
+			default:
+				if err := e.grantScope(i, &why); err != nil {
+					return err
+				}
 			}
 			v.Reasons = append(v.Reasons, why)
 		}
-		if len(granted) > 0 {
-			v.Access = append(v.Access, lineage.Access{Resource: resource, Scopes: granted})
+		if known != nil {
+			e.imply(known, start)
+		}
+		if own := granted(v.Reasons[start:]); len(own) > 0 {
+			v.Access = append(v.Access, lineage.Access{Resource: resource, Scopes: own})
 		}
 	}
 	if len(v.Access) == 0 {
@@ -42,6 +47,17 @@ func (e *evaluation) grant() error {
 	}
 	v.Effect = tokenboundary.Allow
 	return nil
+}
+
+// granted returns the scopes that reasons of one resource grant.
+func granted(reasons []lineage.Reason) []string {
+	out := make([]string, 0, len(reasons))
+	for _, r := range reasons {
+		if r.Granted {
+			out = append(out, r.Scope)
+		}
+	}
+	return out
 }
 
 // holdsScope reports whether the authority has the scope at the resource.

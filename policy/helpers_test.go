@@ -87,10 +87,20 @@ func request() tokenboundary.Facts {
 	}
 }
 
-func evaluate(t testing.TB, s *Set, f tokenboundary.Facts) tokenboundary.Verdict {
+func decided(t testing.TB, s *Set, f tokenboundary.Facts) tokenboundary.Verdict {
 	t.Helper()
 	v, err := s.Evaluate(t.Context(), f)
 	require.NoError(t, err)
+	return v
+}
+
+// evaluate decides the facts. Whatever is decided in a test is explained, too.
+func evaluate(t testing.TB, s *Set, f tokenboundary.Facts) tokenboundary.Verdict {
+	t.Helper()
+	v := decided(t, s, f)
+	x, err := s.Explain(t.Context(), f)
+	require.NoError(t, err)
+	require.Equal(t, v, x.Verdict)
 	return v
 }
 
@@ -101,6 +111,15 @@ func access(v tokenboundary.Verdict) map[string]string {
 		out[a.Resource] = strings.Join(a.Scopes, " ")
 	}
 	return out
+}
+
+// size counts what a set binds.
+func (s *Set) size() int {
+	n := len(s.anyClient)
+	for _, of := range s.clients.slots {
+		n += int(of.to - of.from)
+	}
+	return n
 }
 
 func whys(v tokenboundary.Verdict) string {

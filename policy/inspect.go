@@ -19,7 +19,8 @@ type inspection struct {
 	usesTarget  bool              // it reads the resource being decided
 	expect      map[int64]dynType // dynamic operands and what they have to be
 	err         error
-	comprehends int // comprehensions around the current node
+	at          int64 // the node that err is about
+	comprehends int   // comprehensions around the current node
 }
 
 // inspect refuses what the type checker lets pass and policies may not use.
@@ -29,16 +30,17 @@ func inspect(checked *ast.AST) (*inspection, error) {
 	return in, in.err
 }
 
-func (in *inspection) fail(format string, args ...any) {
+// fail notes what is wrong with a node, unless something was wrong before.
+func (in *inspection) fail(e ast.Expr, format string, args ...any) {
 	if in.err == nil {
-		in.err = fmt.Errorf(format, args...)
+		in.err, in.at = fmt.Errorf(format, args...), e.ID()
 	}
 }
 
 func (in *inspection) walk(e ast.Expr) {
 	switch e.Kind() {
 	case ast.IdentKind:
-		in.usesTarget = in.usesTarget || e.AsIdent() == resourceVariable
+		in.usesTarget = in.usesTarget || e.AsIdent() == resourceVariable || e.AsIdent() == sensitivityVariable
 	case ast.SelectKind:
 		in.walk(e.AsSelect().Operand())
 	case ast.ListKind:
@@ -46,23 +48,24 @@ func (in *inspection) walk(e ast.Expr) {
 			in.walk(x)
 		}
 	case ast.MapKind, ast.StructKind:
-		in.fail("maps and objects cannot be constructed")
+		in.fail(e, "maps and objects cannot be constructed")
 	case ast.CallKind:
 		in.call(e)
 	case ast.ComprehensionKind:
-		in.comprehension(e.AsComprehension())
+		in.comprehension(e)
 	}
 }
 
-func (in *inspection) comprehension(c ast.ComprehensionExpr) {
+func (in *inspection) comprehension(e ast.Expr) {
+	c := e.AsComprehension()
 	in.comprehends++
 	if in.comprehends > 1 {
-		in.fail("all, exists and exists_one cannot be nested")
+		in.fail(e, "all, exists and exists_one cannot be nested")
 	}
 	if root := c.IterVar(); slices.ContainsFunc(variables, func(v variable) bool {
 		return v.name == root || strings.HasPrefix(v.name, root+".")
 	}) {
-		in.fail("%q is a variable and cannot name an entry", root)
+		in.fail(e, "%q is a variable and cannot name an entry", root)
 	}
 	for _, x := range []ast.Expr{c.IterRange(), c.AccuInit(), c.LoopCondition(), c.LoopStep(), c.Result()} {
 		in.walk(x)
@@ -93,25 +96,25 @@ func (in *inspection) call(e ast.Expr) {
 
 func (in *inspection) pattern(e ast.Expr) {
 	if e.Kind() != ast.LiteralKind {
-		in.fail("matches: the pattern must be a literal")
+		in.fail(e, "matches: the pattern must be a literal")
 		return
 	}
 	s, _ := e.AsLiteral().Value().(string)
 	if s == "" || len(s) > maxPattern {
-		in.fail("matches: the pattern must have between 1 and %d bytes", maxPattern)
+		in.fail(e, "matches: the pattern must have between 1 and %d bytes", maxPattern)
 		return
 	}
 	re, err := syntax.Parse(s, syntax.Perl)
 	if err != nil {
-		in.fail("matches: %v", err)
+		in.fail(e, "matches: %v", err)
 		return
 	}
 	if nested(re, false) {
-		in.fail("matches: the pattern repeats a repeat")
+		in.fail(e, "matches: the pattern repeats a repeat")
 		return
 	}
 	if n, err := compiled(s); err != nil || n > maxProgram {
-		in.fail("matches: the pattern is too complex")
+		in.fail(e, "matches: the pattern is too complex")
 	}
 }
 
@@ -130,13 +133,13 @@ func nested(re *syntax.Regexp, inside bool) bool {
 // zone refuses a time zone that would be found, or not, only when the expression is evaluated.
 func (in *inspection) zone(e ast.Expr) {
 	if e.Kind() != ast.LiteralKind {
-		in.fail("a time zone must be a literal")
+		in.fail(e, "a time zone must be a literal")
 		return
 	}
 	s, _ := e.AsLiteral().Value().(string)
 	at := types.Timestamp{Time: time.Unix(0, 0).UTC()}
 	got := at.Receive("getHours", "timestamp_to_hours_with_tz", []ref.Val{types.String(s)})
 	if s == "" || s == "Local" || types.IsError(got) {
-		in.fail("unknown time zone %q", bounded(s))
+		in.fail(e, "unknown time zone %q", bounded(s))
 	}
 }

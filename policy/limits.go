@@ -18,13 +18,14 @@ const (
 	maxFiles       = 250_000   // documents of one set
 	maxSet         = 512 << 20 // bytes of one set
 	maxPath        = canon.MaxName
-	maxRules       = 256    // rules of one document
-	maxList        = 256    // entries of one list
-	maxRuleName    = 128    // bytes
-	maxBindings    = 4096   // triples bound by one document
-	maxExpressions = 65_536 // distinct expressions of one set
-	maxProblems    = 100    // reported at once
-	maxMessage     = 200    // bytes of a reported message
+	maxRules       = 256     // rules of one document
+	maxList        = 256     // entries of one list
+	maxCatalog     = 4096    // resources, connections, or clients of one, in a catalog
+	maxRuleName    = 128     // bytes
+	maxBindings    = 4096    // triples bound by one document
+	maxExpressions = 131_072 // distinct expressions of one set
+	maxProblems    = 100     // reported at once
+	maxMessage     = 200     // bytes of a reported message
 )
 
 var yamlLimits = yamldoc.Limits{Bytes: maxFile, Depth: 16, Nodes: 20_000}

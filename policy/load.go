@@ -17,45 +17,72 @@ import (
 // The documents with a meaning of their own.
 const (
 	guardrailFile = "boundary.yaml"
-	catalogFile   = "catalog.yaml"
+	catalogName   = "catalog.yaml"
 	suffix        = ".yaml"
 	testSuffix    = "_test.yaml"
 )
 
 // source is a document that was found, not yet read.
 type source struct {
-	file  string // slash-separated, relative to the root
-	guard bool
-	sum   [sha256.Size]byte
+	file string // slash-separated, relative to the root
+	kind kind
+	sum  [sha256.Size]byte
 }
 
-// path returns the policy path of the document; see document.path.
-func (s source) path() string { return "/" + strings.TrimSuffix(s.file, suffix) }
+// kind is what a document is by its name.
+type kind uint8
+
+const (
+	aLeaf kind = iota
+	aGuardrail
+	aCatalog
+)
+
+func kindByName(name string) kind {
+	switch name {
+	case guardrailFile:
+		return aGuardrail
+	case catalogName:
+		return aCatalog
+	}
+	return aLeaf
+}
 
 // Load reads the policy set in fsys and compiles it. The set loads whole or not at all: what is wrong with it comes
 // back in one *LoadError. A set without a single leaf is refused too.
 func Load(fsys fs.FS) (*Set, error) {
+	return loadSet(fsys, atOnce())
+}
+
+func loadSet(fsys fs.FS, how loading) (*Set, error) {
+	set, docs, err := loadDocuments(fsys, how)
+	each(docs, func(_ *document, r *rule) { r.draft = nil })
+	return set, err
+}
+
+// loadDocuments is Load for who needs the documents as well, with the drafts of their rules.
+func loadDocuments(fsys fs.FS, how loading) (*Set, []*document, error) {
 	found, problems := find(fsys)
 	if len(problems) > 0 {
-		return nil, refused(problems)
+		return nil, nil, refused(problems)
 	}
-	docs, problems := readAll(fsys, found)
+	docs, catalogs, problems := readAll(fsys, found, how)
 	if len(problems) > 0 {
-		return nil, refused(problems)
+		return nil, nil, refused(problems)
 	}
-	problems, err := compileAll(docs)
+	problems, err := compileAll(docs, how)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if len(problems) > 0 {
-		return nil, refused(problems)
+		return nil, nil, pointed(fsys, problems)
 	}
-	set, problems := assemble(docs)
+	set, problems := assemble(docs, catalogs)
 	if len(problems) > 0 {
-		return nil, refused(problems)
+		return nil, nil, refused(problems)
 	}
 	set.version = digest(found)
-	return set, nil
+	return set, docs, nil
 }
 
 // find lists the documents of a set in the order of their names.
@@ -82,7 +109,7 @@ func find(fsys fs.FS) ([]source, []Problem) {
 			return skip(e)
 		}
 		if !e.IsDir() && !strings.HasSuffix(file, testSuffix) {
-			found = append(found, source{file: file, guard: e.Name() == guardrailFile})
+			found = append(found, source{file: file, kind: kindByName(e.Name())})
 		}
 		return nil
 	})
@@ -91,7 +118,7 @@ func find(fsys fs.FS) ([]source, []Problem) {
 		fail(".", "cannot be read")
 	case len(found) >= maxFiles:
 		fail(".", "more than %d documents", maxFiles)
-	case len(problems) == 0 && !slices.ContainsFunc(found, func(s source) bool { return !s.guard }):
+	case len(problems) == 0 && !slices.ContainsFunc(found, func(s source) bool { return s.kind == aLeaf }):
 		fail(".", "no policy document: a set needs at least one leaf")
 	}
 	return found, problems
@@ -119,17 +146,15 @@ func misnamed(file string, e fs.DirEntry) string {
 		return "a name is made of letters, digits, and . _ - inside"
 	case len(file) >= maxPath:
 		return "the path is too long"
-	case e.Name() == catalogFile:
-		return "catalog.yaml is not supported yet"
 	}
 	return ""
 }
 
-// readAll reads and parses the documents, on all processors, and notes the digest of each.
-func readAll(fsys fs.FS, found []source) ([]*document, []Problem) {
-	docs, problems := make([]*document, len(found)), make([][]Problem, len(found))
+// readAll reads and parses the documents, and notes the digest of each.
+func readAll(fsys fs.FS, found []source, how loading) ([]*document, []*catalogFile, []Problem) {
+	docs, catalogs, problems := make([]*document, len(found)), make([]*catalogFile, len(found)), make([][]Problem, len(found))
 	var total atomic.Int64
-	parallel(len(found), func(i int) {
+	how.parallel(len(found), func(i int) {
 		s := &found[i]
 		if total.Load() > maxSet {
 			return
@@ -141,12 +166,19 @@ func readAll(fsys fs.FS, found []source) ([]*document, []Problem) {
 		}
 		total.Add(int64(len(data)))
 		s.sum = sha256.Sum256(data)
-		docs[i], problems[i] = parseDocument(s.file, s.path(), s.guard, data)
+		if s.kind == aCatalog {
+			catalogs[i], problems[i] = parseCatalog(s.file, data)
+			return
+		}
+		at := "/" + s.file // one text for both names
+		docs[i], problems[i] = parseDocument(at[1:], strings.TrimSuffix(at, suffix), s.kind == aGuardrail, data)
 	})
 	if total.Load() > maxSet {
-		return nil, []Problem{{File: ".", Message: fmt.Sprintf("the set is larger than %d bytes", maxSet)}}
+		return nil, nil, []Problem{{File: ".", Message: fmt.Sprintf("the set is larger than %d bytes", maxSet)}}
 	}
-	return docs, slices.Concat(problems...)
+	docs = slices.DeleteFunc(docs, func(d *document) bool { return d == nil })
+	catalogs = slices.DeleteFunc(catalogs, func(c *catalogFile) bool { return c == nil })
+	return docs, slices.Clip(catalogs), slices.Concat(problems...)
 }
 
 // readFile reads at most one byte more than a document may have.

@@ -47,7 +47,7 @@ controls: [c:2, c:1]
 
 func TestLoadAcceptsEverythingDocumented(t *testing.T) {
 	s := load(t, good)
-	require.Len(t, s.leaves, 4)
+	require.Equal(t, 4, s.size())
 	l := s.find("other-bot", "sf", crm)
 	require.Equal(t, "/agents/support-bot/crm", l.path)
 	require.Equal(t, []string{"c:1", "c:2"}, l.controls)
@@ -62,14 +62,20 @@ func TestLoadAcceptsEverythingDocumented(t *testing.T) {
 func TestTheReferenceLoads(t *testing.T) {
 	page, err := os.ReadFile("../docs/policy.md")
 	require.NoError(t, err)
-	leaves, rules, conditions := 0, 0, 0
+	leaves, rules, conditions, catalogs := 0, 0, 0, 0
+	leaf := ""
 	for i, block := range strings.Split(string(page), "```yaml\n")[1:] {
 		block, _, closed := strings.Cut(block, "```")
 		require.True(t, closed)
 		switch {
 		case strings.Contains(block, "\nbind:"):
 			leaves++
+			leaf = block
 			load(t, map[string]string{"leaf.yaml": block})
+		case strings.Contains(block, "\nresources:"):
+			catalogs++
+			load(t, map[string]string{"leaf.yaml": leaf, "catalog.yaml": block}) // they go together
+		case strings.Contains(block, "\ntests:") || strings.HasPrefix(block, "expect:"): // of package policytest
 		case strings.HasPrefix(block, "allow:\n"):
 			rules++
 			one(t, block)
@@ -81,7 +87,7 @@ func TestTheReferenceLoads(t *testing.T) {
 			}
 		}
 	}
-	require.Equal(t, []int{1, 1, 3}, []int{leaves, rules, conditions})
+	require.Equal(t, []int{1, 1, 3, 1}, []int{leaves, rules, conditions, catalogs})
 }
 
 func TestLoadRefusesDocuments(t *testing.T) {
@@ -90,19 +96,19 @@ func TestLoadRefusesDocuments(t *testing.T) {
 	cases := []struct{ name, text, want string }{
 		// the form of a document
 		{"empty", "", "crm.yaml: the document is empty"},
-		{"null", "---\n", "crm.yaml:2: document: must be a mapping"},
-		{"list", "- a\n", "crm.yaml:1: document: must be a mapping"},
+		{"null", "---\n", "crm.yaml:2:1: document: must be a mapping"},
+		{"list", "- a\n", "crm.yaml:1:1: document: must be a mapping"},
 		{"syntax", "bind: [\n", "crm.yaml:1: not YAML: did not find expected node content"},
-		{"unknown key", leafOf("permit: []\n"), `crm.yaml:2: document: unknown key "permit"`},
+		{"unknown key", leafOf("permit: []\n"), `crm.yaml:2:1: document: unknown key "permit"`},
 		{"key twice", leafOf("limits: {depth: 1}\nlimits: {depth: 2}\n"), `crm.yaml:3: key "limits" twice`},
 
 		// bind
-		{"no bind", "controls: [x]\n", "crm.yaml:1: bind: is required"},
-		{"bind without client", "bind: {connection: sf, resource: \"*\"}\n", `crm.yaml:1: bind: client is required (write "*" for any)`},
+		{"no bind", "controls: [x]\n", "crm.yaml:1:1: bind: is required"},
+		{"bind without client", "bind: {connection: sf, resource: \"*\"}\n", `crm.yaml:1:7: bind: client is required (write "*" for any)`},
 		{"bind without connection", "bind: {client: a, resource: \"*\"}\n", `bind: connection is required`},
 		{"bind without resource", "bind: {client: a, connection: sf}\n", `bind: resource is required`},
-		{"bind unknown", "bind: {client: a, connection: b, resource: \"*\", tenant: x}\n", `crm.yaml:1: bind: unknown key "tenant"`},
-		{"bind empty list", "bind: {client: [], connection: b, resource: \"*\"}\n", "crm.yaml:1: bind: client: must be a list that is not empty"},
+		{"bind unknown", "bind: {client: a, connection: b, resource: \"*\", tenant: x}\n", `crm.yaml:1:49: bind: unknown key "tenant"`},
+		{"bind empty list", "bind: {client: [], connection: b, resource: \"*\"}\n", "crm.yaml:1:16: bind: client: must be a list that is not empty"},
 		{"bind wildcard in a list", "bind: {client: [a, \"*\"], connection: b, resource: \"*\"}\n", `bind: client: "*" stands alone`},
 		{"bind twice", "bind: {client: [a, a], connection: b, resource: \"*\"}\n", `bind: client: "a" twice`},
 		{"bind resource", "bind: {client: a, connection: b, resource: \"https://x/#f\"}\n", "bind: resource: not a usable resource indicator"},
@@ -111,54 +117,54 @@ func TestLoadRefusesDocuments(t *testing.T) {
 		{"bind control character", "bind: {client: \"a\\u0007\", connection: b, resource: \"*\"}\n", "bind: client: name has a control character"},
 
 		// rules
-		{"rule without a name", leafOf("allow:\n- when: \"true\"\n  scopes: [a]\n"), "crm.yaml:3: allow: a rule needs a name"},
-		{"rule with a bad name", leafOf("allow:\n- rule: a b\n  when: \"true\"\n  scopes: [a]\n"), "crm.yaml:3: rule: a name is made of"},
+		{"rule without a name", leafOf("allow:\n- when: \"true\"\n  scopes: [a]\n"), "crm.yaml:3:3: allow: a rule needs a name"},
+		{"rule with a bad name", leafOf("allow:\n- rule: a b\n  when: \"true\"\n  scopes: [a]\n"), "crm.yaml:3:9: rule: a name is made of"},
 		{"rules of one name", rule("deny:\n- rule: r\n  when: \"false\"\n"), `crm.yaml:8: rule "r": two rules of this name`},
-		{"rule unknown key", rule("  effect: allow\n"), `crm.yaml:6: rule "r": allow: unknown key "effect"`},
-		{"deny with scopes", leafOf("deny:\n- {rule: r, when: \"true\", scopes: [a]}\n"), `crm.yaml:3: rule "r": deny: unknown key "scopes"`},
-		{"no when", leafOf("allow:\n- rule: r\n  scopes: [a]\n"), `crm.yaml:3: rule "r": when: is required`},
-		{"empty when", cond(`""`), `crm.yaml:5: rule "r": when: must be a string that is not empty`},
-		{"blank when", cond(`"  "`), `crm.yaml:5: rule "r": when: is blank`},
-		{"bool when", cond(`true`), `crm.yaml:5: rule "r": when: must be a string (write "true" for always)`},
-		{"no scopes", leafOf("allow:\n- rule: r\n  when: \"true\"\n"), `crm.yaml:3: rule "r": scopes: is required`},
+		{"rule unknown key", rule("  effect: allow\n"), `crm.yaml:6:3: rule "r": allow: unknown key "effect"`},
+		{"deny with scopes", leafOf("deny:\n- {rule: r, when: \"true\", scopes: [a]}\n"), `crm.yaml:3:27: rule "r": deny: unknown key "scopes"`},
+		{"no when", leafOf("allow:\n- rule: r\n  scopes: [a]\n"), `crm.yaml:3:3: rule "r": when: is required`},
+		{"empty when", cond(`""`), `crm.yaml:5:9: rule "r": when: must be a string that is not empty`},
+		{"blank when", cond(`"  "`), `crm.yaml:5:9: rule "r": when: is blank`},
+		{"bool when", cond(`true`), `crm.yaml:5:9: rule "r": when: must be a string (write "true" for always)`},
+		{"no scopes", leafOf("allow:\n- rule: r\n  when: \"true\"\n"), `crm.yaml:3:3: rule "r": scopes: is required`},
 		{"empty scopes", leafOf("allow:\n- {rule: r, when: \"true\", scopes: []}\n"), `rule "r": scopes: must be a list that is not empty`},
 		{"bad scope", leafOf("allow:\n- {rule: r, when: \"true\", scopes: [\"a b\"]}\n"), `rule "r": scopes: scope has a forbidden character`},
 		{"scope twice", leafOf("allow:\n- {rule: r, when: \"true\", scopes: [a, a]}\n"), `rule "r": scopes: "a" twice`},
 		{"scopes as text", leafOf("allow:\n- {rule: r, when: \"true\", scopes: a}\n"), `rule "r": scopes: must be a list`},
-		{"foreign resource", rule("  resources: [https://other.example/]\n"), `crm.yaml:6: rule "r": resources: "https://other.example/" is not bound`},
-		{"lifetime", rule("  lifetime: 5\n"), `crm.yaml:6: rule "r": lifetime: must be a duration such as 5m`},
-		{"negative lifetime", rule("  lifetime: -5m\n"), `crm.yaml:6: rule "r": lifetime: must be whole seconds between 1s and 24h0m0s`},
+		{"foreign resource", rule("  resources: [https://other.example/]\n"), `crm.yaml:6:15: rule "r": resources: "https://other.example/" is not bound`},
+		{"lifetime", rule("  lifetime: 5\n"), `crm.yaml:6:13: rule "r": lifetime: must be a duration such as 5m`},
+		{"negative lifetime", rule("  lifetime: -5m\n"), `crm.yaml:6:13: rule "r": lifetime: must be whole seconds between 1s and 24h0m0s`},
 		{"zero lifetime", rule("  lifetime: 0s\n"), `rule "r": lifetime: must be whole seconds`},
 		{"long lifetime", rule("  lifetime: 25h\n"), `rule "r": lifetime: must be whole seconds`},
-		{"recheck", rule("  recheck: often\n"), `crm.yaml:6: rule "r": recheck: must be a duration such as 5m`},
-		{"zero recheck", rule("  recheck: 0s\n"), `crm.yaml:6: rule "r": recheck: must be whole seconds between 1s and 24h0m0s`},
+		{"recheck", rule("  recheck: often\n"), `crm.yaml:6:12: rule "r": recheck: must be a duration such as 5m`},
+		{"zero recheck", rule("  recheck: 0s\n"), `crm.yaml:6:12: rule "r": recheck: must be whole seconds between 1s and 24h0m0s`},
 		{"negative recheck", rule("  recheck: -30s\n"), `rule "r": recheck: must be whole seconds`},
 		{"recheck in parts of a second", rule("  recheck: 1500ms\n"), `rule "r": recheck: must be whole seconds`},
-		{"any delegate", rule("  delegates: [\"*\"]\n"), `crm.yaml:6: rule "r": delegates: a delegate is one client`},
-		{"refresh", rule("  refresh: yes\n"), `crm.yaml:6: rule "r": refresh: must be true or false`},
-		{"refresh as text", rule("  refresh: \"true\"\n"), `crm.yaml:6: rule "r": refresh: must be true or false`},
-		{"refresh is no obligation", rule("  require: {refresh: true}\n"), `crm.yaml:6: rule "r": require: unknown key "refresh"`},
-		{"require nothing", rule("  require: {}\n"), `crm.yaml:6: rule "r": require: is empty`},
-		{"require unknown", rule("  require: {mfa: {}}\n"), `crm.yaml:6: rule "r": require: unknown key "mfa"`},
-		{"approval by nobody", rule("  require: {approval: {}}\n"), `crm.yaml:6: rule "r": require: approval: by is required`},
+		{"any delegate", rule("  delegates: [\"*\"]\n"), `crm.yaml:6:15: rule "r": delegates: a delegate is one client`},
+		{"refresh", rule("  refresh: yes\n"), `crm.yaml:6:12: rule "r": refresh: must be true or false`},
+		{"refresh as text", rule("  refresh: \"true\"\n"), `crm.yaml:6:12: rule "r": refresh: must be true or false`},
+		{"refresh is no obligation", rule("  require: {refresh: true}\n"), `crm.yaml:6:13: rule "r": require: unknown key "refresh"`},
+		{"require nothing", rule("  require: {}\n"), `crm.yaml:6:12: rule "r": require: is empty`},
+		{"require unknown", rule("  require: {mfa: {}}\n"), `crm.yaml:6:13: rule "r": require: unknown key "mfa"`},
+		{"approval by nobody", rule("  require: {approval: {}}\n"), `crm.yaml:6:23: rule "r": require: approval: by is required`},
 		{"approval by a control character", rule("  require: {approval: {by: \"a\\u0007\"}}\n"), "require: approval: by: name has a control character"},
 		{"approval by several", rule("  require: {approval: {by: [a, b]}}\n"), "require: approval: by: must be a string"},
-		{"empty step up", rule("  require: {step_up: {}}\n"), `crm.yaml:6: rule "r": require: step_up: needs acr or max_age`},
+		{"empty step up", rule("  require: {step_up: {}}\n"), `crm.yaml:6:22: rule "r": require: step_up: needs acr or max_age`},
 		{"long acr", rule("  require: {step_up: {acr: " + strings.Repeat("a", 600) + "}}\n"), "require: step_up: acr: name too long"},
 		{"no acr", rule("  require: {step_up: {acr: \"\", max_age: 5m}}\n"), "require: step_up: acr: must be a string that is not empty"},
 		{"zero max_age", rule("  require: {step_up: {max_age: 0s}}\n"), "require: step_up: max_age: must be whole seconds"},
 
 		// the rest
-		{"empty default", leafOf("default_scopes: []\n"), "crm.yaml:2: default_scopes: must be a list that is not empty"},
-		{"empty allow", leafOf("allow: []\n"), "crm.yaml:2: allow: must be a list that is not empty"},
-		{"null deny", leafOf("deny:\n"), "crm.yaml:2: deny: must be a list that is not empty"},
-		{"limits unknown", leafOf("limits: {scopes: 3}\n"), `crm.yaml:2: limits: unknown key "scopes"`},
-		{"depth", leafOf("limits: {depth: 17}\n"), "crm.yaml:2: limits: depth: must be between 0 and 16"},
-		{"octal depth", leafOf("limits: {depth: 010}\n"), "crm.yaml:2: limits: depth: must be a whole number"},
-		{"text depth", leafOf("limits: {depth: \"3\"}\n"), "crm.yaml:2: limits: depth: must be a whole number"},
-		{"derivations", leafOf("limits: {derivations: -1}\n"), "crm.yaml:2: limits: derivations: must be between 0"},
-		{"limit of recheck", leafOf("limits: {recheck: 0s}\n"), "crm.yaml:2: limits: recheck: must be whole seconds between 1s and 24h0m0s"},
-		{"refresh as a limit", leafOf("limits: {refresh: true}\n"), `crm.yaml:2: limits: unknown key "refresh"`},
+		{"empty default", leafOf("default_scopes: []\n"), "crm.yaml:2:17: default_scopes: must be a list that is not empty"},
+		{"empty allow", leafOf("allow: []\n"), "crm.yaml:2:8: allow: must be a list that is not empty"},
+		{"null deny", leafOf("deny:\n"), "crm.yaml:2:6: deny: must be a list that is not empty"},
+		{"limits unknown", leafOf("limits: {scopes: 3}\n"), `crm.yaml:2:10: limits: unknown key "scopes"`},
+		{"depth", leafOf("limits: {depth: 17}\n"), "crm.yaml:2:17: limits: depth: must be between 0 and 16"},
+		{"octal depth", leafOf("limits: {depth: 010}\n"), "crm.yaml:2:17: limits: depth: must be a whole number"},
+		{"text depth", leafOf("limits: {depth: \"3\"}\n"), "crm.yaml:2:17: limits: depth: must be a whole number"},
+		{"derivations", leafOf("limits: {derivations: -1}\n"), "crm.yaml:2:23: limits: derivations: must be between 0"},
+		{"limit of recheck", leafOf("limits: {recheck: 0s}\n"), "crm.yaml:2:19: limits: recheck: must be whole seconds between 1s and 24h0m0s"},
+		{"refresh as a limit", leafOf("limits: {refresh: true}\n"), `crm.yaml:2:10: limits: unknown key "refresh"`},
 		{"deny with recheck", leafOf("deny:\n- {rule: r, when: \"true\", recheck: 1m}\n"), `rule "r": deny: unknown key "recheck"`},
 	}
 	for _, c := range cases {
@@ -176,7 +182,7 @@ func TestGuardrailsCanOnlyRestrict(t *testing.T) {
 	for _, key := range []string{"allow: []", "bind: {}", "default_scopes: [a]", "require: {}"} {
 		_, err := Load(tree(map[string]string{"a/boundary.yaml": key + "\n", "a/crm.yaml": leafOf("")}))
 		name, _, _ := strings.Cut(key, ":")
-		require.ErrorContains(t, err, `a/boundary.yaml:1: boundary.yaml: unknown key "`+name+`"`)
+		require.ErrorContains(t, err, `a/boundary.yaml:1:1: boundary.yaml: unknown key "`+name+`"`)
 	}
 }
 
@@ -187,8 +193,6 @@ func TestLoadRefusesTrees(t *testing.T) {
 		{"a b/x.yaml", "a b: a name is made of"},
 		{"a/_x.yaml", "a/_x.yaml: a name is made of"},
 		{"a/x$.yaml", "a/x$.yaml: a name is made of"},
-		{"catalog.yaml", "catalog.yaml: catalog.yaml is not supported yet"},
-		{"a/catalog.yaml", "a/catalog.yaml: catalog.yaml is not supported yet"},
 		{strings.Repeat("a", 120) + strings.Repeat("/"+strings.Repeat("b", 120), 4) + ".yaml", "the path is too long"},
 	} {
 		_, err := Load(tree(map[string]string{"crm.yaml": leafOf(""), c.file: leafOf("")}))
@@ -206,7 +210,7 @@ func TestLoadRefusesTrees(t *testing.T) {
 }
 
 func TestLoadRefusesASetWithoutALeaf(t *testing.T) {
-	for _, docs := range []map[string]string{{}, {"boundary.yaml": "controls: [x]\n"}, {"a_test.yaml": "x"}} {
+	for _, docs := range []map[string]string{{}, {"boundary.yaml": "controls: [x]\n"}, {"a_test.yaml": "x"}, {"catalog.yaml": "resources: []\n"}} {
 		_, err := Load(tree(docs))
 		require.ErrorContains(t, err, "no policy document")
 	}

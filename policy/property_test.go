@@ -108,8 +108,8 @@ func TestAVerdictNeverExceedsWhatIsAskedAndHeld(t *testing.T) {
 		l := s.find("support-bot", "sf", crm)
 		for range 10 {
 			f := randomFacts(r)
-			v := evaluate(t, s, f)
-			again := evaluate(t, s, f)
+			v := decided(t, s, f)
+			again := decided(t, s, f)
 			require.Equal(t, v, again, "a verdict is a function of the facts")
 			if v.Effect != tokenboundary.Allow {
 				refused++

@@ -22,7 +22,9 @@ type reader struct {
 
 func (r *reader) fail(n *yaml.Node, format string, args ...any) {
 	if len(r.problems) <= maxProblems {
-		r.problems = append(r.problems, Problem{r.file, n.Line, r.rule, bounded(fmt.Sprintf(format, args...))})
+		r.problems = append(r.problems, Problem{
+			File: r.file, Line: n.Line, Column: n.Column, Rule: r.rule, Message: bounded(fmt.Sprintf(format, args...)),
+		})
 	}
 }
 
@@ -44,13 +46,16 @@ func (r *reader) fields(n *yaml.Node, what string, allowed ...string) map[string
 }
 
 // items returns the entries of a list, which may not be empty.
-func (r *reader) items(n *yaml.Node, what string) []*yaml.Node {
+func (r *reader) items(n *yaml.Node, what string) []*yaml.Node { return r.list(n, what, maxList) }
+
+// list is items for lists of up to so many entries.
+func (r *reader) list(n *yaml.Node, what string, most int) []*yaml.Node {
 	switch {
 	case n.Kind != yaml.SequenceNode || len(n.Content) == 0:
 		r.fail(n, "%s: must be a list that is not empty", what)
 		return nil
-	case len(n.Content) > maxList:
-		r.fail(n, "%s: more than %d entries", what, maxList)
+	case len(n.Content) > most:
+		r.fail(n, "%s: more than %d entries", what, most)
 		return nil
 	}
 	return n.Content

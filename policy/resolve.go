@@ -46,16 +46,10 @@ func definite(name string) bool { return name != "" && name != wildcard }
 // find looks a triple up: an exact name goes before the wildcard, of the client first, then of the connection, then of
 // the resource.
 func (s *Set) find(client, connection, resource string) *leaf {
-	for _, c := range [2]string{client, wildcard} {
-		for _, n := range [2]string{connection, wildcard} {
-			for _, r := range [2]string{resource, wildcard} {
-				if l := s.leaves[triple{c, n, r}]; l != nil {
-					return l
-				}
-			}
-		}
+	if l := s.clients.of(client).leaf(connection, resource); l != nil {
+		return l
 	}
-	return nil
+	return s.anyClient.leaf(connection, resource)
 }
 
 func canonical(resource string) bool {
@@ -65,15 +59,14 @@ func canonical(resource string) bool {
 
 // only returns the one resource that is bound by name for the client and connection.
 func (s *Set) only(client, connection string) (resource, why string) {
-	for _, c := range [2]string{client, wildcard} {
+	for _, bound := range [2]targets{s.clients.of(client), s.anyClient} {
 		for _, n := range [2]string{connection, wildcard} {
-			t, ok := s.bound[pair{c, n}]
-			switch {
-			case !ok:
-			case t.several || resource != "" && t.resource != resource:
+			switch named, others := bound.named(n); {
+			case named == "":
+			case others || resource != "" && named != resource:
 				return "", "several resources are bound for this client and connection: one must be named"
 			default:
-				resource = t.resource
+				resource = named
 			}
 		}
 	}

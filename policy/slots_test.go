@@ -45,6 +45,8 @@ func ofTenant(v variable, tenant string, n int) string {
 	switch {
 	case v.name == resourceVariable:
 		return fmt.Sprintf(`resource == "https://%s.example/"`, tenant)
+	case v.name == sensitivityVariable:
+		return fmt.Sprintf(`request.sensitivity == %q`, sensitivityOf[tenant])
 	case v.name == "chain":
 		return fmt.Sprintf(`chain.exists(p, p.id == %q)`, tenant)
 	case v.name == "request.details":
@@ -67,6 +69,21 @@ func ofTenant(v variable, tenant string, n int) string {
 	return ""
 }
 
+var sensitivityOf = map[string]string{"tenant-a": "low", "tenant-b": "high", "nobody": "medium"}
+
+// tenantCatalog lets each tenant's resource have the same scopes, but for their sensitivity.
+func tenantCatalog(scopes []string) string {
+	var b strings.Builder
+	b.WriteString("resources:\n")
+	for tenant, level := range sensitivityOf {
+		fmt.Fprintf(&b, "- resource: https://%s.example/\n  scopes:\n", tenant)
+		for _, scope := range scopes {
+			fmt.Fprintf(&b, "  - {scope: %q, sensitivity: %s}\n", scope, level)
+		}
+	}
+	return b.String()
+}
+
 // One set serves requests of two tenants, and of one that has next to nothing, at once. There is a rule for each variable
 // and tenant, so a single value that stays behind in a pooled slot grants a scope to the wrong one.
 func TestAPooledSlotNeverCarriesAValueOver(t *testing.T) {
@@ -87,7 +104,10 @@ func TestAPooledSlotNeverCarriesAValueOver(t *testing.T) {
 			want[tenant] = append(want[tenant], scope)
 		}
 	}
-	s := load(t, map[string]string{"any.yaml": `bind: {client: "*", connection: "*", resource: "*"}` + "\nallow:\n" + rules.String()})
+	s := load(t, map[string]string{
+		"any.yaml":     `bind: {client: "*", connection: "*", resource: "*"}` + "\nallow:\n" + rules.String(),
+		"catalog.yaml": tenantCatalog(append(slices.Clone(scopes), tenants...)),
+	})
 	facts := []tokenboundary.Facts{
 		tenantFacts(tenants[0], 1), tenantFacts(tenants[1], 2),
 		{Client: tokenboundary.ClientFacts{ID: "nobody"}, Connection: "nobody", Resources: []string{"https://nobody.example/"}},

@@ -12,6 +12,7 @@ import (
 // inputs are what the variables of one evaluation are read from.
 type inputs struct {
 	facts    tokenboundary.Facts
+	catalog  *catalog // of the leaf
 	resource string   // the one being decided
 	scopes   []string // requested, or the leaf's default
 }
@@ -82,6 +83,11 @@ var variables = []variable{
 
 	list("request.scopes", "the requested scopes, or the default where none were requested", canon.MaxScopes, canon.MaxScope,
 		func(in *inputs) []string { return in.scopes }),
+	{sensitivityVariable, cel.StringType, "the highest sensitivity that the catalog gives the requested scopes at the resource being decided, " +
+		"and what they imply: low, medium or high; unknown where it says nothing", canon.MaxName, 0,
+		func(in *inputs) ref.Val {
+			return types.String(in.catalog.resource(in.resource).sensitivity(in.scopes).String())
+		}},
 	{"request.lifetime", cel.DurationType, "the requested lifetime; zero for none in particular", 1, 0,
 		func(in *inputs) ref.Val { return types.Duration{Duration: in.facts.Lifetime} }},
 	{"request.details", cel.ListType(cel.DynType), "the requested authorization_details", maxDynItems, 0,
@@ -125,7 +131,11 @@ var variables = []variable{
 	data("env", "facts set by configuration and signals", func(f *facts) map[string]any { return f.Env }),
 }
 
-const resourceVariable = "resource"
+// The variables that can differ between the resources of one request.
+const (
+	resourceVariable    = "resource"
+	sensitivityVariable = "request.sensitivity"
+)
 
 func ofTask(n, doc string, get func(*tokenboundary.TaskFacts) ref.Val) variable {
 	return variable{n, cel.StringType, doc, canon.MaxName, 0, func(in *inputs) ref.Val {
@@ -159,7 +169,7 @@ var slotOf = func() map[string]int {
 	return out
 }()
 
-var resourceSlot = slotOf[resourceVariable]
+var resourceSlot, sensitivitySlot = slotOf[resourceVariable], slotOf[sensitivityVariable]
 
 // slots holds the boxed values of one evaluation. A value is boxed when an expression first reads it, and once. It is
 // the evaluator's activation and is for one goroutine.
@@ -193,7 +203,7 @@ func (s *slots) Parent() cel.Activation { return nil }
 // turn makes the slots speak of another resource.
 func (s *slots) turn(resource string) {
 	s.resource = resource
-	s.values[resourceSlot] = nil
+	s.values[resourceSlot], s.values[sensitivitySlot] = nil, nil
 }
 
 // Variable describes a name that conditions can use.

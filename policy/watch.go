@@ -138,7 +138,7 @@ func (w *Watched) poll() {
 var errMoving = errors.New("policy: the directory changed while it was read")
 
 func (w *Watched) load(look uint64) error {
-	set, err := Load(os.DirFS(w.dir))
+	set, err := loadSet(os.DirFS(w.dir), w.set.Load().beside())
 	if err == nil && w.look() != look {
 		err = errMoving
 	} else {

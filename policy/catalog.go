@@ -1,0 +1,151 @@
+package policy
+
+import (
+	"slices"
+	"strings"
+	"time"
+)
+
+// sensitivity is how much harm a scope can do, in the order in which the highest of several is found. One that nothing is
+// said of may be anything: among others it counts as more than low and medium, so that a condition that asks for these
+// does not hold.
+type sensitivity uint8
+
+const (
+	none sensitivity = iota // of no scope at all
+	low
+	medium
+	unstated
+	high
+)
+
+// String returns the sensitivity as request.sensitivity has it.
+func (s sensitivity) String() string {
+	return [...]string{none: "unknown", low: "low", medium: "medium", unstated: "unknown", high: "high"}[s]
+}
+
+// catalogFile is one catalog.yaml.
+type catalogFile struct {
+	file        string
+	resources   map[string]*described
+	connections map[string]*owned
+}
+
+// described is a resource as a catalog describes it. A nil one is a resource of which no catalog says anything.
+type described struct {
+	id     string
+	line   int
+	scopes []catalogScope // sorted by name
+}
+
+// catalogScope is a scope of a resource.
+type catalogScope struct {
+	name        string
+	line        int
+	sensitivity sensitivity   // the highest of it and of all that it implies
+	lifetime    time.Duration // of a token that holds it, at most; zero: the catalog says nothing
+	implies     []uint8       // all that it implies, by their places among the scopes of the resource
+}
+
+// owned is a connection and the clients that own it.
+type owned struct {
+	line    int
+	clients []string // sorted
+}
+
+// scope returns a scope of the resource; nil where it has none of that name.
+func (d *described) scope(name string) *catalogScope {
+	if at, found := slices.BinarySearchFunc(d.scopes, name, compareName); found {
+		return &d.scopes[at]
+	}
+	return nil
+}
+
+func compareName(s catalogScope, name string) int { return strings.Compare(s.name, name) }
+
+// lacks reports whether the catalog describes the resource and does not have the scope.
+func (d *described) lacks(scope string) bool { return d != nil && d.scope(scope) == nil }
+
+// sensitivity returns the highest of the scopes that the resource has.
+func (d *described) sensitivity(scopes []string) sensitivity {
+	out := none
+	if d == nil {
+		return out
+	}
+	for _, name := range scopes {
+		if s := d.scope(name); s != nil {
+			out = max(out, s.sensitivity)
+		}
+	}
+	return out
+}
+
+// catalog is what the catalogs from the root down to a directory say together. A nil one says nothing. It is shared by
+// all leaves for which it is the same, and does not change.
+type catalog struct {
+	*catalogFile
+	above *catalog // what those above say
+
+	lists bool            // it lists resources: others do not exist
+	gives bool            // it gives connections to clients: others have none
+	names map[string]bool // scopes of its file's resources
+	known string          // some of what it lists, for messages; made when one is due
+}
+
+// resource returns what the catalog says of a resource; nil where it says nothing.
+func (c *catalog) resource(id string) *described {
+	for ; c != nil; c = c.above {
+		if d := c.resources[id]; d != nil {
+			return d
+		}
+	}
+	return nil
+}
+
+// connection returns who owns a connection; nil where the catalog does not have it.
+func (c *catalog) connection(name string) *owned {
+	for ; c != nil; c = c.above {
+		if o := c.connections[name]; o != nil {
+			return o
+		}
+	}
+	return nil
+}
+
+// anywhere reports whether some resource has the scope.
+func (c *catalog) anywhere(scope string) bool {
+	for ; c != nil; c = c.above {
+		if c.names[scope] {
+			return true
+		}
+	}
+	return false
+}
+
+// owns reports whether the connection is the client's.
+func (o *owned) owns(client string) bool {
+	if o == nil {
+		return false
+	}
+	_, found := slices.BinarySearch(o.clients, client)
+	return found
+}
+
+// refuses says why the catalog does not let the client ask for the resources through the connection, and the resource
+// that it is about; empty where it does. Leaves that name all of these were checked when they were loaded.
+func (c *catalog) refuses(client, connection string, resources []string) (resource, why string) {
+	if c == nil {
+		return "", ""
+	}
+	if c.gives && !c.connection(connection).owns(client) {
+		return "", "the catalog does not give the connection to this client"
+	}
+	if c.lists {
+		for _, r := range resources {
+			if c.resource(r) == nil {
+				return r, "the catalog does not have this resource"
+			}
+		}
+	}
+	return "", ""
+}

@@ -1,0 +1,47 @@
+package policy
+
+import (
+	"runtime"
+	"sync"
+)
+
+// loading is how a set is loaded.
+type loading struct {
+	workers int                 // how many processors it may take
+	known   map[string]*program // what need not be compiled again, by the text of the condition
+}
+
+// atOnce loads a set for which everything waits.
+func atOnce() loading { return loading{workers: runtime.GOMAXPROCS(0)} }
+
+// beside loads the set that comes after this one while this one decides: on one processor, and of the conditions only those
+// that this one does not have.
+func (s *Set) beside() loading {
+	how := loading{workers: 1, known: map[string]*program{}}
+	s.eachLeaf(func(l *leaf) {
+		for _, list := range [][]rule{l.allows, l.denies} {
+			for i := range list {
+				how.known[list[i].prog.text] = list[i].prog
+			}
+		}
+		for _, r := range l.guard.denies {
+			how.known[r.prog.text] = r.prog
+		}
+	})
+	return how
+}
+
+// parallel calls f for 0 … n-1 and returns when all calls have. Between two calls whoever waits for a processor has a turn.
+func (how loading) parallel(n int, f func(int)) {
+	workers := min(how.workers, n)
+	var wg sync.WaitGroup
+	for w := range workers {
+		wg.Go(func() {
+			for i := w; i < n; i += workers {
+				f(i)
+				runtime.Gosched()
+			}
+		})
+	}
+	wg.Wait()
+}
