@@ -2,6 +2,8 @@
 //
 //	tokenboundary serve --config FILE
 //	tokenboundary policy check DIR
+//	tokenboundary policy explain [FLAGS] DIR
+//	tokenboundary policy test [FLAGS] DIR
 //	tokenboundary version
 //
 // It has no logic of its own: a configuration comes in, and a Governor and its endpoints come out.
@@ -16,6 +18,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"strings"
+	_ "time/tzdata" // so that a policy that names a time zone decides the same on a machine without any
 
 	"github.com/tokenboundary/tokenboundary/cmd/tokenboundary/internal/policycli"
 )

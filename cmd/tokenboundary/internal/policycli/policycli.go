@@ -19,11 +19,21 @@ const (
 )
 
 // Usage lists the commands.
-const Usage = `  tokenboundary policy check DIR      report what is wrong with a policy set, and what is suspicious
+const Usage = `  tokenboundary policy check DIR      report what is wrong with a policy set, and what is suspicious; --strict, --json
+  tokenboundary policy explain DIR    say how a request is decided, and what would have to change for it to pass
+  tokenboundary policy replay DIR     decide recorded decisions again, and say what would change; --store FILE --issuer URL
+  tokenboundary policy suggest DIR    propose, as a patch, to take away what nobody needed; --store FILE --issuer URL
+  tokenboundary policy test DIR       run the tests that stand beside the policies; --cover, --junit FILE
 `
 
 // commands are the verbs and what runs each.
-var commands = map[string]func(args []string, stdout, stderr io.Writer) int{}
+var commands = map[string]func(args []string, stdout, stderr io.Writer) int{
+	"check":   check,
+	"test":    runTest,
+	"explain": explain,
+	"replay":  runReplay,
+	"suggest": runSuggest,
+}
 
 // Run does what the arguments after "policy" say and returns the exit code.
 func Run(args []string, stdout, stderr io.Writer) int {

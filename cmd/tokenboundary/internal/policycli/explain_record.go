@@ -1,0 +1,64 @@
+package policycli
+
+import (
+	"context"
+	"flag"
+	"fmt"
+
+	"github.com/tokenboundary/tokenboundary"
+	"github.com/tokenboundary/tokenboundary/lineage"
+)
+
+// recorded is a decision in a store that is asked about.
+type recorded struct{ id, store, issuer string }
+
+func (r *recorded) flags(f *flag.FlagSet) {
+	f.StringVar(&r.id, "record", "", "the `ID` of a lineage record: what was known when it was decided is asked about")
+	f.StringVar(&r.store, "store", "", "the `FILE` of the bolt store that has the record")
+	f.StringVar(&r.issuer, "issuer", "", "the `URL` of the boundary that wrote it")
+}
+
+// misused says what is wrong with how the flags are used together; empty where nothing is.
+func (r *recorded) misused(q question) string {
+	switch {
+	case r.id == "" && r.store == "" && r.issuer == "":
+		return ""
+	case r.id == "" || r.store == "" || r.issuer == "":
+		return "--record, --store and --issuer go together"
+	case q.file != "" || q.over.Node != nil:
+		return "a recorded request is asked about as it was: --record goes without --request and what changes a request"
+	}
+	return ""
+}
+
+// facts returns what the policy was asked, and what is not known of it any more. Without a record there is nothing.
+func (r *recorded) facts(ctx context.Context, p tokenboundary.Policy) ([]tokenboundary.Facts, []string, error) {
+	if r.id == "" {
+		return nil, nil, nil
+	}
+	id, err := lineage.ParseID(r.id)
+	if err != nil {
+		return nil, nil, err
+	}
+	records, err := openStore(r.store)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer func() { _ = records.Close() }()
+	past, err := tokenboundary.Recall{Store: records, Issuer: r.issuer}.One(ctx, id)
+	if err != nil {
+		return nil, nil, err
+	}
+	answer, err := past.Decide(ctx, p)
+	if err != nil {
+		return nil, nil, err
+	}
+	if len(answer.Asked) == 0 {
+		return nil, nil, fmt.Errorf("the policy was not asked: %s", answer.Code)
+	}
+	var notes []string
+	for _, fact := range past.Unknown {
+		notes = append(notes, "what "+fact+" was then is not known any more: what it is now takes its place")
+	}
+	return answer.Asked, notes, nil
+}

@@ -1,0 +1,141 @@
+package policycli
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/benbjohnson/clock"
+
+	"github.com/tokenboundary/tokenboundary"
+	"github.com/tokenboundary/tokenboundary/policy/suggest"
+)
+
+const suggestUse = "suggest --store FILE --issuer URL [--since T] [--until T] [--min-grants N] [--min-time D] [--json] DIR"
+
+// runSuggest prints what of a set nobody needed: the evidence as comments, and the patch. Nothing is written.
+func runSuggest(args []string, stdout, stderr io.Writer) int {
+	c := newCommand(suggestUse, stderr)
+	file := c.String("store", "", "the `FILE` of the bolt store with the recorded decisions")
+	issuer := c.String("issuer", "", "the `URL` of the boundary that wrote it")
+	var opts suggest.Options
+	c.Func("since", "count decisions from this `time` on: 2026-03-01, or as RFC 3339 writes it", moment(&opts.Since))
+	c.Func("until", "count decisions before this `time`; now, if it is not said", moment(&opts.Until))
+	c.IntVar(&opts.MinGrants, "min-grants", 0, "how many `grants` without a use are evidence (50)")
+	c.DurationVar(&opts.MinTime, "min-time", 0, "over how long a `time` they must stretch (336h)")
+	asJSON := c.Bool("json", false, "print the report as JSON")
+	if code, ok := c.parse(args, 1); !ok {
+		return code
+	}
+	switch {
+	case *file == "" || *issuer == "":
+		return c.misuse("--store and --issuer are required")
+	case opts.MinGrants < 0 || opts.MinTime < 0:
+		return c.misuse("--min-grants and --min-time may not be negative")
+	case opts.Until.IsZero():
+		opts.Until = clock.New().Now()
+	}
+	r, err := suggested(c.Arg(0), *file, *issuer, opts)
+	if err != nil {
+		return c.fail(err)
+	}
+	if *asJSON {
+		printJSON(stdout, r)
+	} else {
+		say(stdout, suggestions(r))
+	}
+	return exitOK
+}
+
+// moment reads a time into t.
+func moment(t *time.Time) func(string) error {
+	return func(s string) (err error) {
+		if *t, err = time.Parse(time.DateOnly, s); err != nil {
+			*t, err = time.Parse(time.RFC3339, s)
+		}
+		return err
+	}
+}
+
+func suggested(dir, file, issuer string, opts suggest.Options) (r suggest.Report, err error) {
+	fsys, err := tree(dir)
+	if err != nil {
+		return r, err
+	}
+	records, err := openStore(file)
+	if err != nil {
+		return r, err
+	}
+	defer func() { _ = records.Close() }()
+	return suggest.Run(context.Background(), tokenboundary.Recall{Store: records, Issuer: issuer}, fsys, opts)
+}
+
+// suggestions writes the evidence as comments, which those who apply a patch pass over, and then the patch.
+func suggestions(r suggest.Report) string {
+	var b, held strings.Builder
+	fmt.Fprintf(&b, "# %d tokens until %s; %d recorded decisions were asked again under the patched set\n",
+		r.Grants, r.Until.UTC().Format(time.RFC3339), r.Asked)
+	for _, s := range r.Suggestions {
+		line := fmt.Sprintf("#   %s:%d: %s: %s\n", shown(s.File), s.Line, about(s), evidence(s))
+		if s.Patched {
+			b.WriteString(line)
+			continue
+		}
+		held.WriteString(line + "#     " + shown(s.Why) + "\n")
+	}
+	if len(r.Suggestions) == 0 {
+		b.WriteString("#   nothing to suggest\n")
+	}
+	if held.Len() > 0 {
+		b.WriteString("# not in the patch, for you to decide:\n" + held.String())
+	}
+	if len(r.Silent) > 0 {
+		b.WriteString("# no use was reported by these resources, so that nothing granted there is known to be unused:\n")
+	}
+	for _, s := range r.Silent {
+		fmt.Fprintf(&b, "#   %s: %d tokens\n", shown(s.Resource), s.Grants)
+	}
+	return b.String() + r.Patch
+}
+
+// about says what a suggestion is about.
+func about(s suggest.Suggestion) string {
+	rule, value := "rule "+shown(s.Rule), shown(s.Value)
+	switch s.Kind {
+	case suggest.Rule:
+		return rule + " is not needed"
+	case suggest.Lifetime:
+		return rule + ": a lifetime of " + value + " is enough"
+	case suggest.Refresh:
+		return rule + ": nothing is refreshed"
+	case suggest.Delegate:
+		return rule + ": the delegate " + value + " derives nothing"
+	case suggest.Resource:
+		return "the resource " + value + " is never asked for"
+	}
+	return rule + ": the scope " + value + " is not used"
+}
+
+// evidence says what speaks for it.
+func evidence(s suggest.Suggestion) string {
+	e, day := s.Evidence, func(t time.Time) string { return t.UTC().Format(time.DateOnly) }
+	out := fmt.Sprintf("%d tokens from %s to %s", e.Grants, day(e.First), day(e.Last))
+	if e.Used > 0 {
+		out += fmt.Sprintf(", %d of them used, last on %s", e.Used, day(e.LastUse))
+	}
+	if s.Kind == suggest.Lifetime {
+		out += fmt.Sprintf(", no later than %s after they were issued", e.Longest.Round(time.Second))
+	}
+	return out
+}
+
+// shown returns a text that is one line and shows exactly what is there.
+func shown(s string) string {
+	if quoted := strconv.QuoteToASCII(s); quoted[1:len(quoted)-1] != s {
+		return quoted
+	}
+	return s
+}
