@@ -103,7 +103,7 @@ func usable(token string) bool {
 }
 
 // grantedScopes returns the scopes of the answer: where it names none, those that were asked for (RFC 6749, section
-// 5.1). More than was asked for is an error.
+// 5.1). They may have what these imply beside them; none of what was asked for is an error.
 func grantedScopes(members canon.Members, asked []string) ([]string, error) {
 	raw := members.Get("scope")
 	if raw == nil {
@@ -114,10 +114,8 @@ func grantedScopes(members canon.Members, asked []string) ([]string, error) {
 	if !ok || err != nil {
 		return nil, errors.New("a malformed scope")
 	}
-	for _, s := range scopes {
-		if len(asked) > 0 && !slices.Contains(asked, s) {
-			return nil, errors.New("a scope that was not asked for")
-		}
+	if len(asked) > 0 && !slices.ContainsFunc(scopes, func(s string) bool { return slices.Contains(asked, s) }) {
+		return nil, errors.New("none of the scopes that were asked for")
 	}
 	return scopes, nil
 }

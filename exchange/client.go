@@ -78,7 +78,8 @@ type Result struct {
 
 	// ExpiresIn counts from when the token was asked for, at the earliest.
 	ExpiresIn time.Duration
-	// Scopes are those that were granted; they may be fewer than were asked for.
+	// Scopes are those that were granted: some of those that were asked for, and what a catalog of the boundary says that
+	// these imply. Whoever hands the token on and wants it to hold less asks for less, or derives another one.
 	Scopes  []string
 	Details []json.RawMessage
 	TaskID  string

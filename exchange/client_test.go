@@ -126,7 +126,7 @@ func TestClientRefusesAnswers(t *testing.T) {
 		{"negative expiry", json200, good("expires_in", "-1"), "no expires_in"},
 		{"other issued type", json200, good("issued_token_type", `"`+idToken+`"`), "issued_token_type"},
 		{"no issued type", json200, good("issued_token_type", "-"), "issued_token_type"},
-		{"more scopes", json200, good("scope", `"a c"`), "scope that was not asked for"},
+		{"other scopes", json200, good("scope", `"c d"`), "none of the scopes that were asked for"},
 		{"scope as array", json200, good("scope", `["a"]`), "malformed scope"},
 		{"details of no array", json200, good("authorization_details", `{}`), "authorization_details"},
 	} {

@@ -113,9 +113,9 @@ func TestClientPolls(t *testing.T) {
 	_, err = client.Poll(t.Context(), "", p)
 	require.ErrorContains(t, err, "takes the code")
 
-	client, _ = answering(t, 200, "application/json", good("scope", `"a b"`))
+	client, _ = answering(t, 200, "application/json", good("scope", `"b c"`))
 	_, err = client.Poll(t.Context(), "D3FERRAL", p)
-	require.ErrorContains(t, err, "scope that was not asked for", "by the request that was deferred")
+	require.ErrorContains(t, err, "none of the scopes that were asked for", "by the request that was deferred")
 }
 
 func TestClientRefreshes(t *testing.T) {

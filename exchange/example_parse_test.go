@@ -51,11 +51,11 @@ func ExampleAsError() {
 	// Output: 400 {"error":"invalid_target","error_description":"resource or audience was refused"}
 }
 
-// The client of the token endpoint refuses an answer that is more than it asked for.
+// The client of the token endpoint refuses an answer that has nothing of what it asked for.
 func ExampleClient_Exchange() {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
-		fmt.Fprint(w, `{"access_token":"abc","token_type":"Bearer","expires_in":300,"scope":"cases:read cases:delete",
+		fmt.Fprint(w, `{"access_token":"abc","token_type":"Bearer","expires_in":300,"scope":"cases:delete",
 			"issued_token_type":"urn:ietf:params:oauth:token-type:access_token"}`)
 	}))
 	defer server.Close()
@@ -65,5 +65,5 @@ func ExampleClient_Exchange() {
 		Scopes:  []string{"cases:read"},
 	})
 	fmt.Println(err)
-	// Output: exchange: the answer has a scope that was not asked for
+	// Output: exchange: the answer has none of the scopes that were asked for
 }
