@@ -66,6 +66,27 @@ func compareName(s catalogScope, name string) int { return strings.Compare(s.nam
 // lacks reports whether the catalog describes the resource and does not have the scope.
 func (d *described) lacks(scope string) bool { return d != nil && d.scope(scope) == nil }
 
+// withImplied returns the scopes and what they imply at the resource. Conditions are about both: a rule that denies a scope
+// denies what would bring it along.
+func (d *described) withImplied(scopes []string) []string {
+	out := scopes
+	if d == nil {
+		return out
+	}
+	for _, name := range scopes {
+		s := d.scope(name)
+		if s == nil {
+			continue
+		}
+		for _, i := range s.implies {
+			if more := d.scopes[i].name; !slices.Contains(out, more) {
+				out = append(slices.Clip(out), more)
+			}
+		}
+	}
+	return out
+}
+
 // sensitivity returns the highest of the scopes that the resource has.
 func (d *described) sensitivity(scopes []string) sensitivity {
 	out := none

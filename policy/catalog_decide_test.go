@@ -204,6 +204,36 @@ func TestSensitivityIsOfTheResource(t *testing.T) {
 	require.Equal(t, lineage.Reason{Resource: crm, Rule: "/crm#high", Why: "denied"}, v.Reasons[0], "what it implies counts")
 }
 
+// A rule that denies a scope denies what would bring it along, also where the catalog stands below the rule.
+func TestADenyRuleSeesWhatIsImplied(t *testing.T) {
+	docs := map[string]string{
+		"boundary.yaml":     "deny:\n- {rule: no-refunds, when: '\"refunds\" in request.scopes'}\n",
+		"team/catalog.yaml": implying("refunds", "manage > pay", "pay > refunds", "read"),
+		"team/crm.yaml":     leafOf("allow:\n" + allow("r", "manage, read, refunds", "")),
+	}
+	s := load(t, docs)
+	for _, scopes := range [][]string{{"refunds"}, {"manage"}, {"read", "manage"}} {
+		v := evaluate(t, s, asking(scopes...))
+		require.Equal(t, lineage.Reason{Resource: crm, Rule: "/boundary#no-refunds", Why: "denied"}, v.Reasons[0], scopes)
+	}
+	require.Equal(t, tokenboundary.Allow, evaluate(t, s, asking("read")).Effect, "control")
+
+	delete(docs, "boundary.yaml")
+	require.Equal(t, map[string]string{crm: "manage pay refunds"}, access(evaluate(t, load(t, docs), asking("manage"))), "control")
+}
+
+// What is implied at one resource says nothing of another.
+func TestRequestScopesAreThoseOfTheResource(t *testing.T) {
+	const both = "bind: {client: support-bot, connection: sf, resource: [https://crm.example.com/, https://billing.example.com/]}\n"
+	s := load(t, map[string]string{
+		"catalog.yaml": implying("read", "write > read") + "- {resource: https://billing.example.com/, scopes: [{scope: read}, {scope: write}]}\n",
+		"both.yaml":    both + "allow:\n- {rule: alone, when: '!(\"read\" in request.scopes)', scopes: [write]}\n",
+	})
+	f := asking("write")
+	f.Resources = []string{crm, billing}
+	require.Equal(t, map[string]string{billing: "write"}, access(evaluate(t, s, f)))
+}
+
 // The dearest catalog of one resource, where each of 128 scopes implies the next.
 func TestALongChainOfImplications(t *testing.T) {
 	var scopes []string

@@ -15,7 +15,6 @@ type condition struct {
 const (
 	clientVariable     = "client.id"
 	connectionVariable = "connection"
-	scopesVariable     = "request.scopes"
 )
 
 // conditions thinks through each distinct condition, on all processors.

@@ -3,6 +3,7 @@ package policy
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"unicode/utf8"
@@ -160,18 +161,21 @@ func placeOf(text string, at common.Location) int {
 	return offset
 }
 
-// memberHint lists the members of a name that an expression uses with a member it does not have.
+// memberHint lists the members of a name that an expression uses with a member it does not have, where the message does
+// not suggest one of them.
 func memberHint(message string) string {
 	name, ok := strings.CutPrefix(message, "undeclared reference to '")
 	name, _, closed := strings.Cut(name, "'")
 	name, _, _ = strings.Cut(name, ".")
+	_, meant, _ := strings.Cut(message, "(did you mean '")
+	meant, _, _ = strings.Cut(meant, "'")
 	var members []string
 	for _, v := range variables {
 		if strings.HasPrefix(v.name, name+".") {
 			members = append(members, v.name)
 		}
 	}
-	if !ok || !closed || len(members) == 0 {
+	if !ok || !closed || len(members) == 0 || slices.Contains(members, meant) {
 		return ""
 	}
 	return " (there is " + strings.Join(members, ", ") + ")"

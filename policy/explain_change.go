@@ -37,7 +37,9 @@ const maxAlone = 8 // scopes that are looked at alone
 
 // change looks for the smallest change, and notes what none can bring about.
 func (s *Set) change(ctx context.Context, facts tokenboundary.Facts, v *views, x *Explanation) error {
-	q := newSearch(ctx, s, v, facts)
+	within, cancel := context.WithTimeout(ctx, maxSearch)
+	defer cancel()
+	q := newSearch(ctx, within, s, v, facts)
 	l, resources, _ := s.resolve(&facts)
 	if l != nil {
 		if len(q.scopes) == 0 {
@@ -63,13 +65,16 @@ func (s *Set) change(ctx context.Context, facts tokenboundary.Facts, v *views, x
 		x.Notes = append(x.Notes, "no change was found that makes all scopes pass: this one makes most of them")
 	}
 	x.Alone, err = q.alone(got.option)
+	if q.late() {
+		x.Notes = append(x.Notes, fmt.Sprintf("the search for a change was given up after %s", maxSearch))
+	}
 	return err
 }
 
 // alone looks for the smallest change for each scope that is dropped even with the option.
 func (q *search) alone(o option) ([]ScopeChange, error) {
 	f, _ := o.apply(q.facts)
-	v, err := q.set.Evaluate(q.ctx, f)
+	v, err := q.set.Evaluate(q.asker, f)
 	if err != nil || len(q.scopes) < 2 {
 		return nil, err
 	}
@@ -80,7 +85,7 @@ func (q *search) alone(o option) ([]ScopeChange, error) {
 		}
 		alone := q.facts
 		alone.Scopes = []string{scope}
-		one := newSearch(q.ctx, q.set, q.views, alone)
+		one := newSearch(q.asker, q.ctx, q.set, q.views, alone)
 		got, err := one.run()
 		if err != nil {
 			return nil, err

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -217,6 +218,49 @@ func TestExplainNamesWhatIsBound(t *testing.T) {
 	x = explain(t, load(t, docs), f)
 	require.Len(t, x.Bound, maxBound)
 	require.Equal(t, `connection: "salesforce" → "sf"`, changes(x), "of all that is bound, what makes it pass")
+}
+
+// A document can be made such that the search would go on for minutes. It is given up, and the rest of the explanation is
+// there; whoever waits no longer gets the error of their context.
+func TestTheSearchForAChangeEnds(t *testing.T) {
+	t.Parallel()
+	var leaf strings.Builder
+	leaf.WriteString("bind: {client: support-bot, connection: sf, resource: [")
+	f := request()
+	f.Ceiling, f.Parent, f.Resources, f.Scopes = nil, nil, nil, nil
+	for i := range 8 {
+		f.Resources = append(f.Resources, fmt.Sprintf("https://r%d.example.com/", i))
+	}
+	for i := range 64 {
+		f.Scopes = append(f.Scopes, fmt.Sprintf("s%d", i))
+	}
+	leaf.WriteString(strings.Join(f.Resources, ", ") + "]}\nallow:\n")
+	for i := range 32 {
+		var some []string
+		for j := range 20 {
+			some = append(some, fmt.Sprintf(`"v%d.%d"`, i, j))
+		}
+		list := "[" + strings.Join(some, ", ") + "]"
+		leaf.WriteString(allowWhen(fmt.Sprint("r", i), strings.Join(f.Scopes, ", "),
+			`session.acr in `+list+` && risk.level in `+list+` && task.purpose in `+list+` && resource != "x"`))
+	}
+	s := load(t, map[string]string{"a.yaml": leaf.String()})
+	start := time.Now()
+	x, err := s.Explain(t.Context(), f)
+	require.NoError(t, err)
+	require.Less(t, time.Since(start), 5*maxSearch)
+	require.Equal(t, decided(t, s, f), x.Verdict)
+	require.Len(t, x.Steps, 32*8)
+	require.Contains(t, x.Notes, "the search for a change was given up after 3s")
+
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	_, err = s.Explain(ctx, f)
+	require.ErrorIs(t, err, context.DeadlineExceeded)
+}
+
+func allowWhen(name, scopes, when string) string {
+	return fmt.Sprintf("- {rule: %s, scopes: [%s], when: '%s'}\n", name, scopes, when)
 }
 
 // What the search proposes is what it decided with: the facts of the caller stay as they were.

@@ -36,12 +36,15 @@ func (q *search) obstacles(f *tokenboundary.Facts) []option {
 	together, out := free, slices.Clone(free)
 	for _, resource := range resources {
 		for _, scope := range normal(scopes) {
-			if !l.grantable(f.Ceiling, resource, scope) {
+			switch {
+			case q.ctx.Err() != nil:
+				return nil
+			case !l.grantable(f.Ceiling, resource, scope):
 				continue
 			}
 			ways := r.grants(resource, scope)
-			out = append(out, combine(free, ways)...)
-			if next := combine(together, ways); len(next) > 0 {
+			out = append(out, q.combine(free, ways)...)
+			if next := q.combine(together, ways); len(next) > 0 {
 				together = next
 			}
 		}
@@ -66,7 +69,7 @@ func (r *rules) denials(resources []string) ([]option, bool) {
 			targets = resources
 		}
 		for _, resource := range targets {
-			if free = combine(free, r.solve(rule, resource, false)); len(free) == 0 {
+			if free = r.combine(free, r.solve(rule, resource, false)); len(free) == 0 {
 				return nil, false
 			}
 		}
@@ -105,7 +108,7 @@ func (r *rules) solve(rule *rule, resource string, want bool) []option {
 	if seen == nil {
 		return nil
 	}
-	return (&solver{seen, r.pool}).solve(seen.root, want)
+	return (&solver{seen, r.search, r.pool}).solve(seen.root, want)
 }
 
 // comparands gathers what the conditions of the leaf compare variables with.
@@ -151,7 +154,7 @@ func (q *search) targets(f *tokenboundary.Facts) []option {
 		}
 		if !slices.Contains(f.Resources, b.Resource) && b.Resource != wildcard {
 			out = append(out, to(resource, types.String(b.Resource))...)
-			out = append(out, combine(to(connection, types.String(b.Connection)), to(resource, types.String(b.Resource)))...)
+			out = append(out, q.combine(to(connection, types.String(b.Connection)), to(resource, types.String(b.Resource)))...)
 		}
 	}
 	return out

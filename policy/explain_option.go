@@ -56,10 +56,13 @@ func (o option) without(other option) option {
 	return slices.DeleteFunc(slices.Clone(o), func(e edit) bool { return slices.ContainsFunc(other, e.impliedBy) })
 }
 
-// combine returns the ways to take one of each.
-func combine(lists ...[]option) []option {
+// combine returns the ways to take one of each; none where there is no time for it.
+func (q *search) combine(lists ...[]option) []option {
 	out := []option{nil}
 	for _, list := range lists {
+		if q.ctx.Err() != nil {
+			return nil
+		}
 		var next []option
 		for _, a := range out {
 			for _, b := range list {

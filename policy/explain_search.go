@@ -2,6 +2,7 @@ package policy
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -13,9 +14,10 @@ import (
 
 // Limits on the search for a change.
 const (
-	maxTries   = 600     // decisions
-	maxRuns    = 100_000 // conditions evaluated in them
-	maxRounds  = 60      // times that what is in the way is looked for
+	maxTries   = 600             // decisions
+	maxRuns    = 100_000         // conditions evaluated in them
+	maxRounds  = 60              // times that what is in the way is looked for
+	maxSearch  = 3 * time.Second // for all of an explanation
 	maxWaiting = 7 * 24 * time.Hour
 	maxBound   = 20 // bindings that are named
 )
@@ -23,7 +25,8 @@ const (
 // search looks for the smallest change that makes a request pass: the smallest option first. What an option leads to is
 // decided anew, never assumed; where it does not suffice, what is then in the way adds to it.
 type search struct {
-	ctx    context.Context
+	asker  context.Context // of whoever waits for the explanation
+	ctx    context.Context // of the search, which ends sooner
 	set    *Set
 	views  *views
 	facts  tokenboundary.Facts
@@ -33,6 +36,11 @@ type search struct {
 	seen   map[string]bool
 }
 
+// late reports whether the time for the search is over. What was found until then is what was found.
+func (q *search) late() bool {
+	return errors.Is(q.ctx.Err(), context.DeadlineExceeded) && q.asker.Err() == nil
+}
+
 // solution is an option and what it achieves.
 type solution struct {
 	option  option
@@ -40,8 +48,8 @@ type solution struct {
 	full    bool // all that can be
 }
 
-func newSearch(ctx context.Context, s *Set, v *views, facts tokenboundary.Facts) *search {
-	q := &search{ctx: ctx, set: s, views: v, facts: facts, scopes: normal(facts.Scopes), tries: maxTries, seen: map[string]bool{}}
+func newSearch(asker, ctx context.Context, s *Set, v *views, facts tokenboundary.Facts) *search {
+	q := &search{asker: asker, ctx: ctx, set: s, views: v, facts: facts, scopes: normal(facts.Scopes), tries: maxTries, seen: map[string]bool{}}
 	if l, resources, _ := s.resolve(&facts); l != nil {
 		q.within = len(resources)
 		runs := (len(l.guard.denies) + len(l.denies) + len(l.allows)) * len(resources)
@@ -53,6 +61,9 @@ func newSearch(ctx context.Context, s *Set, v *views, facts tokenboundary.Facts)
 // run returns the best that was found. It has no edits where nothing has to change, or nothing helps.
 func (q *search) run() (solution, error) {
 	start, err := q.try(nil)
+	if q.late() {
+		return solution{}, nil
+	}
 	if err != nil || start.full {
 		return start, err
 	}
@@ -62,6 +73,8 @@ func (q *search) run() (solution, error) {
 		queue = queue[1:]
 		got, err := q.try(o)
 		switch {
+		case q.late():
+			return top, nil
 		case err != nil:
 			return solution{}, err
 		case got.full:
@@ -84,6 +97,9 @@ func (q *search) run() (solution, error) {
 func (q *search) reduce(f solution) (solution, error) {
 	for i := len(f.option) - 1; i >= 0; i-- {
 		less, err := q.try(slices.Delete(slices.Clone(f.option), i, i+1))
+		if q.late() {
+			break
+		}
 		if err != nil {
 			return solution{}, err
 		}

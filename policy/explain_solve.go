@@ -14,7 +14,8 @@ import (
 // solver finds what would make a condition true or false, judged by what its parts come to now.
 type solver struct {
 	*sight
-	pool pool
+	search *search
+	pool   pool
 }
 
 // solve returns options to make e come to what is wanted: one without edits where it does already.
@@ -35,7 +36,7 @@ func (s *solver) solve(e ast.Expr, want bool) []option {
 		for i, x := range operands {
 			lists[i] = s.solve(x, want)
 		}
-		return combine(lists...)
+		return s.search.combine(lists...)
 	}
 	var out []option // any of them
 	for _, x := range operands {
@@ -61,7 +62,7 @@ func (s *solver) atom(e ast.Expr, want bool) []option {
 	case operators.LogicalNot:
 		return s.solve(args[0], !want)
 	case operators.Conditional:
-		return append(combine(s.solve(args[0], true), s.solve(args[1], want)), combine(s.solve(args[0], false), s.solve(args[2], want))...)
+		return append(s.search.combine(s.solve(args[0], true), s.solve(args[1], want)), s.search.combine(s.solve(args[0], false), s.solve(args[2], want))...)
 	case operators.Equals, operators.NotEquals:
 		out = s.equal(args[0], args[1], want == (fn == operators.Equals))
 	case operators.In:

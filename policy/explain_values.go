@@ -25,7 +25,7 @@ func (s *sight) values(texts map[string]string) []Value {
 
 // textOf returns a value as JSON. Only what differs between resources is not the same throughout a request.
 func (s *sight) textOf(name string, path []string, texts map[string]string) string {
-	if name == resourceVariable || name == sensitivityVariable {
+	if slices.Contains(targetVariables, path[0]) {
 		return jsonText(s.read(path))
 	}
 	text, ok := texts[name]

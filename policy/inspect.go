@@ -40,7 +40,7 @@ func (in *inspection) fail(e ast.Expr, format string, args ...any) {
 func (in *inspection) walk(e ast.Expr) {
 	switch e.Kind() {
 	case ast.IdentKind:
-		in.usesTarget = in.usesTarget || e.AsIdent() == resourceVariable || e.AsIdent() == sensitivityVariable
+		in.usesTarget = in.usesTarget || slices.Contains(targetVariables, e.AsIdent())
 	case ast.SelectKind:
 		in.walk(e.AsSelect().Operand())
 	case ast.ListKind:

@@ -62,7 +62,7 @@ func TestLoadAcceptsEverythingDocumented(t *testing.T) {
 func TestTheReferenceLoads(t *testing.T) {
 	page, err := os.ReadFile("../docs/policy.md")
 	require.NoError(t, err)
-	leaves, rules, conditions, catalogs := 0, 0, 0, 0
+	leaves, rules, conditions, catalogs, requests := 0, 0, 0, 0, 0
 	leaf := ""
 	for i, block := range strings.Split(string(page), "```yaml\n")[1:] {
 		block, _, closed := strings.Cut(block, "```")
@@ -76,6 +76,10 @@ func TestTheReferenceLoads(t *testing.T) {
 			catalogs++
 			load(t, map[string]string{"leaf.yaml": leaf, "catalog.yaml": block}) // they go together
 		case strings.Contains(block, "\ntests:") || strings.HasPrefix(block, "expect:"): // of package policytest
+		case strings.HasPrefix(block, "client: "):
+			requests++
+			_, err := ParseRequest([]byte(block))
+			require.NoError(t, err)
 		case strings.HasPrefix(block, "allow:\n"):
 			rules++
 			one(t, block)
@@ -87,7 +91,7 @@ func TestTheReferenceLoads(t *testing.T) {
 			}
 		}
 	}
-	require.Equal(t, []int{1, 1, 3, 1}, []int{leaves, rules, conditions, catalogs})
+	require.Equal(t, []int{1, 1, 3, 1, 1}, []int{leaves, rules, conditions, catalogs, requests})
 }
 
 func TestLoadRefusesDocuments(t *testing.T) {

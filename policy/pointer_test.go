@@ -28,6 +28,9 @@ func TestADetailPointsIntoTheExpression(t *testing.T) {
 	require.Equal(t, []any{4, 28, "late", 19}, []any{p.Line, p.Column, p.Rule, p.Offset})
 	require.Equal(t, `task.present && tsk.purpose == "x"`, p.Expression)
 
+	p = problemAt(t, "deny:\n- rule: late\n  when: risk.levl == \"high\"\n")
+	require.Equal(t, "when: 1:5: undeclared reference to 'risk.levl' (did you mean 'risk.level'?)", p.Message)
+
 	plain := problemAt(t, "deny: nothing\n")
 	require.Equal(t, plain.String(), plain.Detail())
 	require.Equal(t, "crm.yaml:2:7: deny: must be a list that is not empty", plain.String())

@@ -190,6 +190,7 @@ func TestParseRequestRefuses(t *testing.T) {
 		head + "env: {x: " + strings.Repeat("long ", 8000) + "}":                                                         "line 4: env: more than 32768 bytes",
 		head + "env: " + strings.Repeat("{a: ", 40) + strings.Repeat("}", 40):                                            "nested too deeply",
 		"client: a\nconnection: b\ngrant: client_credentials\nsubject: alice":                                            "line 1: with the grant client_credentials a client acts for itself",
+		"client: a\nconnection: b\ngrant: client_credentials\nsession: {kind: workload}":                                 "session.kind: the session of a client that acts for itself is its own: agent, by client.kind",
 		"client: a\nconnection: b\ngrant: client_credentials\nparent: {}":                                                "acts for itself",
 	} {
 		f, err := policy.ParseRequest([]byte(text))

@@ -81,8 +81,9 @@ var variables = []variable{
 	{"chain", cel.ListType(partyType), "the actor chain, the current actor first; entries have id, issuer and kind",
 		canon.MaxChain, canon.MaxName, func(in *inputs) ref.Val { return parties(in.facts.Chain) }},
 
-	list("request.scopes", "the requested scopes, or the default where none were requested", canon.MaxScopes, canon.MaxScope,
-		func(in *inputs) []string { return in.scopes }),
+	list(scopesVariable, "the requested scopes, or the default where none were requested, and what the catalog says they imply at the resource "+
+		"being decided", canon.MaxScopes, canon.MaxScope,
+		func(in *inputs) []string { return in.catalog.resource(in.resource).withImplied(in.scopes) }),
 	{sensitivityVariable, cel.StringType, "the highest sensitivity that the catalog gives the requested scopes at the resource being decided, " +
 		"and what they imply: low, medium or high; unknown where it says nothing", canon.MaxName, 0,
 		func(in *inputs) ref.Val {
@@ -134,8 +135,11 @@ var variables = []variable{
 // The variables that can differ between the resources of one request.
 const (
 	resourceVariable    = "resource"
+	scopesVariable      = "request.scopes"
 	sensitivityVariable = "request.sensitivity"
 )
+
+var targetVariables = []string{resourceVariable, scopesVariable, sensitivityVariable}
 
 func ofTask(n, doc string, get func(*tokenboundary.TaskFacts) ref.Val) variable {
 	return variable{n, cel.StringType, doc, canon.MaxName, 0, func(in *inputs) ref.Val {
@@ -169,7 +173,7 @@ var slotOf = func() map[string]int {
 	return out
 }()
 
-var resourceSlot, sensitivitySlot = slotOf[resourceVariable], slotOf[sensitivityVariable]
+var targetSlots = [...]int{slotOf[resourceVariable], slotOf[scopesVariable], slotOf[sensitivityVariable]}
 
 // slots holds the boxed values of one evaluation. A value is boxed when an expression first reads it, and once. It is
 // the evaluator's activation and is for one goroutine.
@@ -202,8 +206,13 @@ func (s *slots) Parent() cel.Activation { return nil }
 
 // turn makes the slots speak of another resource.
 func (s *slots) turn(resource string) {
+	if s.resource == resource {
+		return
+	}
 	s.resource = resource
-	s.values[resourceSlot], s.values[sensitivitySlot] = nil, nil
+	for _, i := range targetSlots {
+		s.values[i] = nil
+	}
 }
 
 // Variable describes a name that conditions can use.

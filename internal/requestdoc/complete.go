@@ -85,14 +85,14 @@ func (q *request) completeParties(v yamldoc.Value) {
 	switch {
 	case q.subject:
 		f.Subject = q.known(f.Subject, cmp.Or(f.Session.Kind, human))
-	case f.Session.Kind != "" && f.Session.Kind != own.Kind:
+	case f.Session.Kind != "" && f.Session.Kind != own.Kind && f.Grant != tokenboundary.ClientCredentials:
 		f.Subject = lineage.Party{ID: somebody, Kind: f.Session.Kind}
 	default:
 		f.Subject = own
 	}
 	f.Session.Kind = cmp.Or(f.Session.Kind, f.Subject.Kind)
 	if f.Subject.ID == own.ID && f.Session.Kind != own.Kind {
-		q.Fail(v, "session.kind: the session of a client that acts for itself is its own: %s", own.Kind)
+		q.Fail(v, "session.kind: the session of a client that acts for itself is its own: %s, by client.kind", own.Kind)
 	}
 	switch {
 	case q.chain && q.actor:

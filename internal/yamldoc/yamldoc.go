@@ -59,7 +59,7 @@ func Parse(data []byte, most Limits) (root *yaml.Node, bad *Problem) {
 	case err == nil:
 		return nil, at(&next, "more than one YAML document")
 	case !errors.Is(err, io.EOF):
-		return nil, syntax(err)
+		return nil, syntax(err, data)
 	case len(doc.Content) == 0:
 		return nil, &Problem{Message: "the document is empty"}
 	}
@@ -88,11 +88,18 @@ func scan(data []byte, most Limits) *Problem {
 	return nil
 }
 
-var parserError = regexp.MustCompile(`^(?:yaml: )?(?:line (\d+): )?(.*)`)
+var (
+	parserError = regexp.MustCompile(`^(?:yaml: )?(?:line (\d+): )?(.*)`)
+	// fromZero are the errors in which the parser counts lines from 0; in all others it counts them from 1.
+	fromZero = regexp.MustCompile(`^did not find expected `)
+)
 
-func syntax(err error) *Problem {
+func syntax(err error, data []byte) *Problem {
 	m := parserError.FindStringSubmatch(err.Error())
 	line, _ := strconv.Atoi(m[1])
+	if line > 0 && fromZero.MatchString(m[2]) {
+		line = min(line+1, bytes.Count(bytes.TrimSuffix(data, []byte("\n")), []byte("\n"))+1)
+	}
 	return &Problem{Line: line, Message: fmt.Sprintf("not YAML: %.200s", m[2])}
 }
 
@@ -112,6 +119,8 @@ func (w *walk) node(n *yaml.Node, depth int) *Problem {
 		return at(n, "too many values")
 	case n.Anchor != "" || n.Kind == yaml.AliasNode:
 		return at(n, "YAML anchors and aliases are not allowed")
+	case n.Style&yaml.TaggedStyle != 0 && n.Kind == yaml.ScalarNode && !strings.HasPrefix(n.Tag, "!!"):
+		return at(n, "YAML tags are not allowed; a text that begins with ! must be quoted")
 	case n.Style&yaml.TaggedStyle != 0:
 		return at(n, "YAML tags are not allowed")
 	case n.Kind == yaml.MappingNode:

@@ -42,6 +42,12 @@ func TestParseRefusesCheaply(t *testing.T) {
 		{"empty", "", Problem{0, "", "the document is empty"}},
 		{"only a comment", "# x\n", Problem{0, "", "the document is empty"}},
 		{"syntax", "a: b\nc: [\n", Problem{2, "", "not YAML: did not find expected node content"}},
+		{"a list that is not closed", "a: b\nc:\n- x\n- [y\nd: e\n", Problem{4, "", "not YAML: did not find expected ',' or ']'"}},
+		{"a list in the first line that is not closed", "a: [b\nc: d\n", Problem{2, "", "not YAML: did not find expected ',' or ']'"}},
+		{"a key too far left", "a:\n- b: c\n  d: e\n f: g\n", Problem{4, "", "not YAML: did not find expected key"}},
+		{"a list that goes wrong", "x: y\na:\n  - b: c\n    d: e\n   f: g\n", Problem{3, "", "not YAML: did not find expected '-' indicator"}},
+		{"a tab", "a: b\nc:\n\td: e\n", Problem{3, "", "not YAML: found character that cannot start any token"}},
+		{"a quote that is not closed", "a: b\nc: 'd\n", Problem{2, "", "not YAML: found unexpected end of stream"}},
 		{"unknown alias", "a: *" + strings.Repeat("x", 1000), Problem{0, "", "not YAML: unknown anchor '" + strings.Repeat("x", 184)}},
 		{"not UTF-8", "a: \xff\n", Problem{0, "", "the document is not UTF-8"}},
 		{"two documents", good + "---\na: b\n", Problem{4, "", "more than one YAML document"}},
@@ -56,6 +62,7 @@ func TestParseRefusesCheaply(t *testing.T) {
 		{"anchor of a key", "a: {&a x: y}\n", Problem{1, "a", "YAML anchors and aliases are not allowed"}},
 		{"alias", "a: [&a x, *a]\n", Problem{1, "a[0]", "YAML anchors and aliases are not allowed"}},
 		{"tag", "- !!str x\n", Problem{1, "[0]", "YAML tags are not allowed"}},
+		{"a text that looks like a tag", "a: !task.present\n", Problem{1, "a", "YAML tags are not allowed; a text that begins with ! must be quoted"}},
 		{"own tag", "a: !x [y]\n", Problem{1, "a", "YAML tags are not allowed"}},
 		{"tag of a key", "!!str a: x\n", Problem{1, "", "YAML tags are not allowed"}},
 		{"merge key", "a: {<<: {b: c}}\n", Problem{1, "a", "YAML merge keys are not allowed"}},
@@ -74,7 +81,7 @@ func TestParseRefusesCheaply(t *testing.T) {
 		{"many values", "a: [" + fill("x, ") + "x]", Problem{1, "a[19997]", "too many values"}},
 		{"one key again", fill("a: b\n"), Problem{2, "", `key "a" twice, first in line 1`}},
 		{"tag under long keys", strings.Repeat("{"+long+": ", 14) + "[" + strings.Repeat("x, ", 19_000) + "!x y]" + strings.Repeat("}", 14),
-			Problem{1, strings.Repeat(long+".", 13) + long + "[19000]", "YAML tags are not allowed"}},
+			Problem{1, strings.Repeat(long+".", 13) + long + "[19000]", "YAML tags are not allowed; a text that begins with ! must be quoted"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var before, after runtime.MemStats

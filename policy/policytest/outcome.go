@@ -30,6 +30,8 @@ const (
 	outside   = "outside what it is made from"
 	noRefresh = "no rule lets it be refreshed"
 	unequal   = "the resources do not grant the same scopes"
+	notAlone  = "implied, but not granted at every resource"
+	tooLong   = "the chain is longer than the policy allows"
 )
 
 // outcomeOf narrows a verdict: by the ceiling, by what can be refreshed, and to one set of scopes for all resources.
@@ -58,6 +60,7 @@ func outcomeOf(f tokenboundary.Facts, v tokenboundary.Verdict) outcome {
 			}
 		}
 	}
+	o.alone(v)
 	o.drop()
 	first := []string(nil)
 	for i, r := range v.Resources {
@@ -70,7 +73,26 @@ func outcomeOf(f tokenboundary.Facts, v tokenboundary.Verdict) outcome {
 	if len(first) == 0 {
 		return o.deny(tokenboundary.CodeInvalidScope, "")
 	}
+	if len(f.Chain) > v.Depth {
+		if f.Grant == tokenboundary.Refresh {
+			return o.deny(tokenboundary.CodeInvalidGrant, tooLong)
+		}
+		return o.deny(tokenboundary.CodeInvalidRequest, tooLong)
+	}
 	return o
+}
+
+// alone leaves out what was not asked for and is implied at one resource only: it does not keep the rest from being granted.
+func (o *outcome) alone(v tokenboundary.Verdict) {
+	for i, x := range o.reasons {
+		grantedAt := func(r string) bool {
+			return slices.ContainsFunc(o.reasons, func(y lineage.Reason) bool { return y.Resource == r && y.Scope == x.Scope && y.Granted })
+		}
+		implied := slices.Contains(lineage.Authority{Access: v.Implied}.Scopes(x.Resource), x.Scope)
+		if x.Granted && implied && slices.ContainsFunc(v.Resources, func(r string) bool { return !grantedAt(r) }) {
+			o.reasons[i] = lineage.Reason{Resource: x.Resource, Scope: x.Scope, Rule: x.Rule, Why: notAlone}
+		}
+	}
 }
 
 // lifetime is how long a token may live: by the verdict, by what was asked for, and by what stands above it.
