@@ -72,6 +72,8 @@ func (c *command) parse(args []string, wanted int) (code int, ok bool) {
 		return exitOK, false
 	case err != nil:
 		return c.misuse(err.Error()), false
+	case c.NArg() > wanted && strings.HasPrefix(c.Arg(wanted), "-"):
+		return c.misuse(c.Arg(wanted) + ": flags go before the arguments"), false
 	case c.NArg() != wanted:
 		return c.misuse(fmt.Sprintf("%d arguments instead of %d", c.NArg(), wanted)), false
 	}

@@ -129,6 +129,9 @@ func (o replayOutput) String() string {
 	if o.Unknown > 0 {
 		fmt.Fprintf(&b, "%d of them were decided with present facts, because those of then are not known any more\n", o.Unknown)
 	}
+	if o.Examined == 0 && len(o.Skipped) == 0 {
+		b.WriteString("no record is of this --issuer, exactly as the server's configuration has it, and within the other flags\n")
+	}
 	for _, why := range slices.Sorted(maps.Keys(o.Skipped)) {
 		fmt.Fprintf(&b, "%s skipped: %s\n", count(o.Skipped[why], "record"), why)
 	}

@@ -49,6 +49,7 @@ func TestReplayOfAStore(t *testing.T) {
 		code, stdout, _ = run(append(filter, stricter)...)
 		require.Equal(t, exitOK, code, name)
 		require.Contains(t, stdout, "0 decisions examined", name)
+		require.Contains(t, stdout, "no record is of this --issuer", name)
 	}
 	code, stdout, _ = run("--since", "2026-03-02T12:00:00Z", "--until", "2026-03-03", "--client", "support-bot", "--path", "/crm", stricter)
 	require.Equal(t, exitError, code, "control")

@@ -86,7 +86,10 @@ func suggestions(r suggest.Report) string {
 		}
 		held.WriteString(line + "#     " + shown(s.Why) + "\n")
 	}
-	if len(r.Suggestions) == 0 {
+	switch {
+	case len(r.Suggestions) == 0 && r.Grants == 0:
+		b.WriteString("#   nothing to suggest: no token is of this --issuer, exactly as the server's configuration has it, and within the other flags\n")
+	case len(r.Suggestions) == 0:
 		b.WriteString("#   nothing to suggest\n")
 	}
 	if held.Len() > 0 {
@@ -124,7 +127,11 @@ func evidence(s suggest.Suggestion) string {
 	e, day := s.Evidence, func(t time.Time) string { return t.UTC().Format(time.DateOnly) }
 	out := fmt.Sprintf("%d tokens from %s to %s", e.Grants, day(e.First), day(e.Last))
 	if e.Used > 0 {
-		out += fmt.Sprintf(", %d of them used, last on %s", e.Used, day(e.LastUse))
+		what := "used"
+		if s.Kind == suggest.Scope || s.Kind == suggest.Rule {
+			what = "used for something else"
+		}
+		out += fmt.Sprintf(", %d of them %s, last on %s", e.Used, what, day(e.LastUse))
 	}
 	if s.Kind == suggest.Lifetime {
 		out += fmt.Sprintf(", no later than %s after they were issued", e.Longest.Round(time.Second))

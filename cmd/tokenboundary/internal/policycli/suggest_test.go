@@ -144,7 +144,7 @@ func TestSuggestFromWhatAServerRecorded(t *testing.T) {
 	comment := strings.Join([]string{
 		"# 60 tokens until 2027-01-01T00:00:00Z; 60 recorded decisions were asked again under the patched set",
 		"#   agents/bot.yaml:4: rule work: a lifetime of 20s is enough: 60 tokens from 2026-03-02 to 2026-03-31, 60 of them used, last on 2026-03-31, no later than 10s after they were issued",
-		"#   agents/bot.yaml:4: rule work: the scope cases:write is not used: 60 tokens from 2026-03-02 to 2026-03-31, 60 of them used, last on 2026-03-31",
+		"#   agents/bot.yaml:4: rule work: the scope cases:write is not used: 60 tokens from 2026-03-02 to 2026-03-31, 60 of them used for something else, last on 2026-03-31",
 		"--- a/agents/bot.yaml\n",
 	}, "\n")
 	require.True(t, strings.HasPrefix(out, comment), out)

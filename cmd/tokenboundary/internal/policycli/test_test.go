@@ -136,6 +136,7 @@ func TestTestIsMisused(t *testing.T) {
 	}{
 		{nil, "0 arguments instead of 1"},
 		{[]string{dir, dir}, "2 arguments instead of 1"},
+		{[]string{dir, "--cover"}, "--cover: flags go before the arguments"},
 		{[]string{"--min-cover", "101", dir}, "--min-cover: must be between 0 and 100"},
 		{[]string{"--min-cover", "most", dir}, "invalid value"},
 		{[]string{"--run", "(", dir}, "--run: error parsing regexp"},
