@@ -69,8 +69,10 @@ func TestApplyPassesOnEveryErrorOfTheView(t *testing.T) {
 	require.NoError(t, store.Apply(control, fullTx(t)))
 	require.Greater(t, control.calls, 10)
 	for n := 1; n <= control.calls; n++ {
-		err := store.Apply(&plainView{fail: n}, fullTx(t))
+		v := &plainView{fail: n}
+		err := store.Apply(v, fullTx(t))
 		require.ErrorIs(t, err, errView, "call %d", n)
+		require.Equal(t, n, v.calls, "a view that has failed is not asked again")
 		for _, own := range []error{store.ErrConflict, store.ErrBehind, store.ErrInvalid} {
 			require.NotErrorIs(t, err, own, "call %d", n)
 		}

@@ -206,3 +206,28 @@ func TestCoalesceBoundsABatch(t *testing.T) {
 		require.Equal(t, []int{1, 256, 256, 88}, sizes)
 	})
 }
+
+// told is a store whose feed somebody else writes to.
+type told struct {
+	store.Store
+	ch chan struct{}
+}
+
+func (s told) Changed(_ context.Context, of string) <-chan struct{} {
+	if of != issuer {
+		return nil
+	}
+	return s.ch
+}
+
+// Coalesce passes on that a store tells of what others write.
+func TestCoalesceTellsWhatIsTold(t *testing.T) {
+	s := told{memory.New(), make(chan struct{})}
+	c, ok := store.Coalesce(s).(store.Hinter)
+	require.True(t, ok)
+	require.Equal(t, (<-chan struct{})(s.ch), c.Changed(t.Context(), issuer))
+	require.Nil(t, c.Changed(t.Context(), "another"))
+	c, ok = store.Coalesce(memory.New()).(store.Hinter)
+	require.True(t, ok)
+	require.Nil(t, c.Changed(t.Context(), issuer), "nothing will be told")
+}

@@ -21,11 +21,17 @@ const MaxKey = 2048
 // changed or conflicted with, and the same key, selector or sequence number in two issuers is two things.
 //
 // Consistency: a Commit that has returned nil for a Tx is durable, and every later call from any process sees it. A
-// call never sees part of a Tx. Ids, keys and selectors are opaque bytes of any content up to 2 KiB: quotes,
-// separators, wildcards and NUL have no meaning.
+// call never sees part of a Tx. Each Tx, Get, Heads and Revoked happens at one moment between its call and its return, and so
+// does the end of a Feed (a store is linearizable): what one call has shown, no later one takes back.
+//
+// Ids, keys and selectors are opaque bytes of any content up to 2 KiB: quotes, separators, wildcards and NUL have no meaning.
+// What is longer names nothing; to ask for it finds nothing, or is an error. Times are moments of any year from 1 to 9999, to
+// the nanosecond and whatever their zone; with a leeway, Before may lie a little beyond.
 //
 // Errors: those of this package, matched with errors.Is, where they fit; any other error means that the outcome is
-// unknown (Commit) or that nothing was read. A store never returns partial data with a nil error.
+// unknown (Commit) or that nothing was read. A store never returns partial data with a nil error. A call whose context ends
+// while it is under way may end with its error: of a Commit each Tx is then applied wholly or not at all, a read has no result,
+// and an iterator yields the error as its last.
 //
 // All methods are safe for concurrent use. What a caller passes in is not kept or changed, and what is returned is
 // the caller's, except that the bytes of records are shared and read-only.
@@ -33,7 +39,7 @@ type Store interface {
 	// Commit applies txs in order, each atomic by itself and judged as if those before it had been applied. It
 	// returns one error per Tx, in order: nil, an error wrapping ErrConflict, ErrBehind or ErrInvalid that concerns
 	// this Tx alone, or, where the whole commit failed (a failed sync, a lost connection), the same error for all.
-	// Commit does not batch: see Coalesce.
+	// The txs may be of several issuers, in any order. Commit does not batch: see Coalesce.
 	Commit(ctx context.Context, txs []Tx) []error
 
 	// Get reads records by id, each with what has been written about it since: one round trip answers whether a
@@ -44,7 +50,8 @@ type Store interface {
 	// is otherwise zero.
 	Heads(ctx context.Context, issuer string, keys []string) ([]Head, error)
 
-	// Revoked returns the marks of those selectors that have been revoked in any way, in no particular order.
+	// Revoked returns the marks of those selectors that have been revoked in any way, in no particular order; that of a
+	// selector that is named twice once or twice.
 	Revoked(ctx context.Context, issuer string, sels []lineage.Selector) ([]lineage.Mark, error)
 
 	// Scan yields the records that carry the selector (lineage.Record.Selectors), ordered by issue time and then id,
@@ -59,12 +66,15 @@ type Store interface {
 	Feed(ctx context.Context, issuer string, after uint64) iter.Seq2[lineage.Revocation, error]
 }
 
-// Hinter is a Store that is told of what other processes write. It is an optional power: without it, or where it returns nil,
-// a reader of the feed looks at it now and then.
+// Hinter is a Store that tells when there is something to read, whichever process wrote it. It is an optional power: without
+// it, or where it returns nil, a reader of the feed looks at it now and then.
 type Hinter interface {
-	// Changed returns a channel that is closed when the feed of the issuer may have new entries, whoever wrote them. It is a
-	// hint: whoever waits for it looks at the feed after having asked for the channel, and in between now and then. A nil
-	// channel means that nothing will be told.
+	// Changed returns a channel that is closed soon after the feed of the issuer has an entry that it did not have when Changed
+	// returned. So whoever asks for a channel first, then reads the feed, and waits last, misses nothing; and asks again then,
+	// for a closed channel tells of nothing more. It may be closed for no reason, but is not always.
+	//
+	// It is a hint, not a promise: how soon is up to the store, and a reader looks now and then all the same. A nil channel
+	// means that nothing will be told. A channel need not be waited for, and ctx bounds the call alone.
 	Changed(ctx context.Context, issuer string) <-chan struct{}
 }
 

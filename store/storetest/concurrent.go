@@ -174,26 +174,17 @@ func revokeRace(c *check) {
 
 func wholeReads(c *check) {
 	var torn, failed atomic.Int64
-	const rounds = 20
-	var ended atomic.Bool
-	each(3, func(i int) {
-		if i == 0 {
-			defer ended.Store(true)
-			for v := range uint64(rounds) {
-				if c.one(swapping(1, store.Swap{Key: "a", Version: v}, store.Swap{Key: "b", Version: v})) != nil {
-					failed.Add(1)
-				}
-			}
-			return
+	whileWriting(20, func(v uint64) {
+		if c.one(swapping(1, store.Swap{Key: "a", Version: v}, store.Swap{Key: "b", Version: v})) != nil {
+			failed.Add(1)
 		}
-		for !ended.Load() {
-			h, err := c.store.Heads(c.Context(), issuer, []string{"a", "b"})
-			switch {
-			case err != nil:
-				failed.Add(1)
-			case h[0].Version != h[1].Version:
-				torn.Add(1)
-			}
+	}, func() {
+		h, err := c.store.Heads(c.Context(), issuer, []string{"a", "b"})
+		switch {
+		case err != nil:
+			failed.Add(1)
+		case h[0].Version != h[1].Version:
+			torn.Add(1)
 		}
 	})
 	c.expect(failed.Load() == 0, "%d calls failed", failed.Load())

@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/tokenboundary/tokenboundary/store"
@@ -100,9 +101,7 @@ func manyExpire(c *check) {
 			c.expect(h.Version == 1, "head %d was forgotten at 250 s, and expires after %d s", i, 100+i)
 		}
 	}
-	for range n {
-		c.ok(txAt(1000))
-	}
+	c.ok(slices.Repeat([]store.Tx{txAt(1000)}, n)...)
 	for i, h := range c.heads(issuer, keys...) {
 		c.expect(gone(h), "head %d is still there %d transactions after it expired", i, n)
 	}

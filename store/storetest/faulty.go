@@ -39,8 +39,8 @@ type Faulty struct {
 
 var _ store.Store = (*Faulty)(nil)
 
-// FailOn returns s with every call that op concerns failing with err, at once: a Commit for all of its transactions,
-// an iterator at its first step.
+// FailOn returns s with every call that op concerns failing with err, at once: a Commit for all of its transactions. Each step
+// of an iterator is a call, that to its end too: one fails before its first entry, between any two, or in place of its end.
 func FailOn(s store.Store, op Op, err error) *Faulty { return &Faulty{Store: s, op: op, err: err} }
 
 // After lets the next n calls that the Op concerns pass before the first one fails, and returns f.
@@ -114,11 +114,18 @@ func (f *Faulty) Feed(ctx context.Context, issuer string, after uint64) iter.Seq
 
 func failing[T any](f *Faulty, op Op, seq iter.Seq2[T, error]) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
-		if f.fails(op) {
-			var none T
-			yield(none, f.err)
-			return
+		var none T
+		for v, err := range seq {
+			if f.fails(op) {
+				yield(none, f.err)
+				return
+			}
+			if !yield(v, err) {
+				return
+			}
 		}
-		seq(yield)
+		if f.fails(op) {
+			yield(none, f.err)
+		}
 	}
 }

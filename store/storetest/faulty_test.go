@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"testing"
 	"time"
 
@@ -85,6 +86,49 @@ func TestFailOn(t *testing.T) {
 			require.Equal(t, want, count(t, below)-before, "how many commits reached the store below")
 		})
 	}
+}
+
+// An iterator fails at each of its steps: before its first entry, between any two, and in place of its end.
+func TestFailOnEveryStepOfAnIterator(t *testing.T) {
+	below, alice := memory.New(), lineage.Selector{Kind: lineage.SelectSubject, Value: "alice"}
+	for range 3 {
+		r, err := lineage.Seal(
+			lineage.Envelope{Kind: lineage.KindToken, Issuer: issuer, IssuedAt: noon, Since: noon, ExpiresAt: noon.Add(time.Hour)},
+			lineage.Body{Client: "c", Subject: lineage.Party{ID: "alice"}, Selectors: []lineage.Selector{alice}})
+		require.NoError(t, err)
+		tx := store.Tx{Issuer: issuer, Time: noon, Records: []lineage.Record{r}, Revocations: []lineage.Revocation{{Selector: alice, At: noon}}}
+		require.NoError(t, below.Commit(t.Context(), []store.Tx{tx})[0])
+	}
+	for op, read := range map[storetest.Op]func(s store.Store) (entries int, err error){
+		storetest.Scan: func(s store.Store) (int, error) {
+			return steps(s.Scan(t.Context(), issuer, alice, store.Position{}))
+		},
+		storetest.Feed: func(s store.Store) (int, error) { return steps(s.Feed(t.Context(), issuer, 0)) },
+	} {
+		for n := range 5 {
+			f := storetest.FailOn(below, op, io.ErrUnexpectedEOF).After(n)
+			entries, err := read(f)
+			require.Equal(t, min(n, 3), entries, "%s fails at call %d", op, n)
+			if n == 4 {
+				require.NoError(t, err, "control: %s has 3 entries and an end", op)
+				require.Equal(t, 4, f.Calls())
+				continue
+			}
+			require.ErrorIs(t, err, io.ErrUnexpectedEOF, "%s fails at call %d", op, n)
+		}
+	}
+}
+
+// steps counts the entries of seq, and returns the error that ended it.
+func steps[T any](seq iter.Seq2[T, error]) (entries int, err error) {
+	for _, e := range seq {
+		if e != nil {
+			err = errors.Join(err, e)
+			continue
+		}
+		entries++
+	}
+	return entries, err
 }
 
 func TestFaultyIsOtherwiseTheStoreBelow(t *testing.T) {

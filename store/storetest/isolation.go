@@ -13,6 +13,8 @@ var isolationCases = []testCase{
 	{"Isolation/Names", "issuers are names without structure: a similar one is another one", similarIssuers},
 	{"Isolation/Keys", "keys are opaque bytes of any content up to 2 KiB, and each names a head of its own", hostileKeys},
 	{"Isolation/Selectors", "selectors are opaque bytes: each names only what carries exactly it", hostileSelectors},
+	{"Isolation/Similar", "selectors that differ in one letter, in their kind, or in where it ends, are different ones", similarSelectors},
+	{"Isolation/Huge", "a name longer than any that can be written names nothing", hugeNames},
 }
 
 const otherIssuer = "https://other.example"
@@ -122,4 +124,60 @@ func hostileSelectors(c *check) {
 			c.ok(unrevoked(1, at(0), subject(v)))
 		}
 	}
+}
+
+// similarSelectors revokes some of many selectors that are easily taken for one another, and asks for all.
+func similarSelectors(c *check) {
+	kinds := []string{lineage.SelectSubject, lineage.SelectActor, lineage.SelectClient, lineage.SelectConnection, lineage.SelectSession, lineage.SelectPath}
+	values := []string{"a", "A", "a ", "aa", "a:", ":a", "a:a", "subject:a", "a\x00", "\x00a", "a/", "a%", "a_", "a*", "á", "a\u0301", "а"} // the last is Cyrillic
+	var revoked, all []lineage.Selector
+	for i, kind := range kinds {
+		for j, value := range values {
+			sel := lineage.Selector{Kind: kind, Value: value}
+			if all = append(all, sel); (i+j)%3 == 0 && (lineage.Revocation{Selector: sel}).Check() == nil {
+				revoked = append(revoked, sel)
+			}
+		}
+	}
+	c.expect(len(revoked) > 20, "storetest: only %d selectors can be revoked", len(revoked))
+	c.ok(revoking(1, lineage.Cut, revoked...))
+	all = append(all, lineage.Selector{Kind: "subject:a", Value: "a"}, lineage.Selector{Kind: "subjecta"}, lineage.Selector{Value: "subject:a"},
+		lineage.Selector{Kind: "subject", Value: "a\x00\x00"}, lineage.Selector{})
+	got := c.marks(issuer, all...)
+	for _, sel := range all {
+		_, marked := got[sel]
+		c.expect(marked == slices.Contains(revoked, sel), "selector %q of kind %q: revoked is %t", sel.Value, sel.Kind, marked)
+		if !marked {
+			c.ok(unrevoked(1, at(0), sel))
+			continue
+		}
+		c.dead(1, at(0), sel)
+	}
+}
+
+func hugeNames(c *check) {
+	tx := everything(c, 1, "k")
+	c.ok(tx)
+	huge := strings.Repeat("k", 1<<20)
+	c.ok(swapping(1, store.Swap{Key: huge[:store.MaxKey], State: "s"}))
+	for _, name := range []string{huge, huge + "\x00", strings.Repeat("\x00", 1<<20), strings.Repeat("k'\xff%", 1<<18)} {
+		heads, err := c.store.Heads(c.Context(), issuer, []string{name, "kswap"})
+		c.expect(err != nil && heads == nil || len(heads) == 2 && gone(heads[0]) && heads[1].Version == 1, "Heads found something of a key of 1 MiB")
+		marks, err := c.store.Revoked(c.Context(), issuer, []lineage.Selector{subject(name), {Kind: name, Value: "k"}, subject("k")})
+		c.expect(err != nil && marks == nil || len(marks) == 1 && marks[0].Selector == subject("k"), "Revoked found something of a selector of 1 MiB")
+		for r, err := range c.store.Scan(c.Context(), issuer, subject(name), store.Position{}) {
+			c.expect(err != nil && r.ID().IsZero(), "a scan of a selector of 1 MiB yielded a record")
+		}
+		entries, err := c.store.Get(c.Context(), name, []lineage.ID{tx.Records[0].ID()})
+		c.expect(err != nil && entries == nil || len(entries) == 1 && entries[0].Record.ID().IsZero(), "Get found something in an issuer of 1 MiB")
+		for r, err := range c.store.Feed(c.Context(), name, 0) {
+			c.expect(err != nil && r.Seq == 0, "the feed of an issuer of 1 MiB has an entry")
+		}
+		c.refused(store.ErrInvalid, swapping(1, store.Swap{Key: name}))
+		c.refused(store.ErrInvalid, counting(1, store.Add{Key: name, N: 1, Max: 1}))
+		c.refused(store.ErrInvalid, requiring(1, store.Require{Key: name}))
+		c.refused(store.ErrInvalid, revoking(1, lineage.Cut, subject(name)))
+		c.refused(store.ErrInvalid, in(name, txAt(1)))
+	}
+	c.expect(c.head("kswap").Version == 1 && len(c.feed(issuer, 0)) == 1, "a name of 1 MiB has changed something")
 }

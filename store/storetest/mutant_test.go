@@ -3,6 +3,7 @@ package storetest_test
 import (
 	"context"
 	"iter"
+	"maps"
 	"math"
 	"os"
 	"os/exec"
@@ -279,8 +280,15 @@ func TestMutant(t *testing.T) {
 	case "Durable":
 		storetest.RunDurable(t, func(*testing.T, string) (store.Store, func()) { return memory.New(), func() {} })
 	default:
+		if power, ok := powers[name]; ok {
+			storetest.Run(t, power.newStore, power.Options)
+			return
+		}
+		m, ok := mutants[name]
+		if !ok {
+			m = more[name]
+		}
 		storetest.Run(t, func(*testing.T) store.Store {
-			m := mutants[name]
 			m.Store = memory.New()
 			return m
 		})
@@ -289,10 +297,7 @@ func TestMutant(t *testing.T) {
 
 // TestRunFindsBrokenStores runs the kit in a process of its own per mutant, which must fail and name the rule.
 func TestRunFindsBrokenStores(t *testing.T) {
-	names := []string{"Durable"}
-	for name := range mutants {
-		names = append(names, name)
-	}
+	names := slices.Concat([]string{"Durable"}, slices.Collect(maps.Keys(mutants)), slices.Collect(maps.Keys(more)), slices.Collect(maps.Keys(powers)))
 	for _, name := range names {
 		t.Run(name, func(t *testing.T) {
 			rule, _, _ := strings.Cut(name, ",")

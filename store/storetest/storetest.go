@@ -7,7 +7,8 @@
 //		storetest.Run(t, func(t *testing.T) store.Store { return open(t) })
 //	}
 //
-// A failure prints the rule that was broken, in words.
+// What a store can do beyond store.Store it declares in Options; the kit checks what is declared, and skips what is not by
+// name. A store that outlives its process also passes RunDurable. A failure prints the rule that was broken, in words.
 package storetest
 
 import (
@@ -23,16 +24,21 @@ import (
 
 // Run checks the store's contract. It calls newStore once per case; each call returns an empty store that shares
 // nothing with the others, and closes it in t.Cleanup where it has to be closed.
-func Run(t *testing.T, newStore func(t *testing.T) store.Store) {
+func Run(t *testing.T, newStore func(t *testing.T) store.Store, opts ...Options) {
 	t.Helper()
+	var declared Options
+	if len(opts) > 0 {
+		declared = opts[0]
+	}
 	for _, group := range [][]testCase{
 		recordCases, atomicCases, headCases, expiryCases, markCases, feedCases, scanCases, isolationCases,
-		contextCases, concurrentCases,
+		clockCases, contextCases, faultCases, concurrentCases, skewCases,
 	} {
 		for _, tc := range group {
-			t.Run(tc.name, func(t *testing.T) { tc.run(&check{t, newStore(t), tc.rule}) })
+			t.Run(tc.name, func(t *testing.T) { tc.run(&check{T: t, store: newStore(t), rule: tc.rule}) })
 		}
 	}
+	declared.run(t, newStore)
 }
 
 // testCase is one rule of the contract, in words, and what shows that a store keeps it.
@@ -44,8 +50,10 @@ type testCase struct {
 // check is a case under way.
 type check struct {
 	*testing.T
-	store store.Store
-	rule  string
+	store    store.Store
+	rule     string
+	patience time.Duration // how long a hint may take
+	breaks   func(t *testing.T, s store.Store, n int, arrives bool) (mend func() (broke bool))
 }
 
 // broken ends the case with what was seen and the rule that forbids it.
