@@ -3,9 +3,12 @@
 //
 // A commit is one synced write, whatever the number of its transactions; put [store.Coalesce] in front so that concurrent
 // callers share it. It goes to a log, a second file with the name of the first and "-wal", and from there to the first from
-// time to time. Close leaves everything in the first; after a crash the two belong together, and Open refuses the one
-// without the other. Every value is checked when it is read, and a record against its address: damage
-// is an error, never another answer.
+// time to time, which everything waits for. Every value is checked when it is read, and a record against its address:
+// damage is an error, never another answer.
+//
+// Close leaves everything in the first file. Until then, and after a crash, the two belong together: a copy is one of both,
+// of the same moment, as a snapshot of the file system makes it. Open refuses the one without the other, and the log of
+// another store.
 //
 // After a write that failed the state of the file is unknown, and no second sync can tell. The store then stops: every
 // later call returns that error, and the state is what a new [Open] finds.
@@ -51,8 +54,8 @@ type Store struct {
 
 var _ store.Lingerer = (*Store)(nil)
 
-// mapped is how much of the file is mapped at first, in bytes, and how much it grows by. Where the file outgrows the map,
-// bbolt copies all that is pending.
+// mapped is how much of the file is mapped at least, in bytes. Where the file outgrows the map, bbolt copies all that is
+// pending.
 const mapped = 16 << 20
 
 var errClosed = errors.New("bolt: the store is closed")
@@ -89,6 +92,11 @@ func open(path string, o bbolt.Options) (_ *Store, err error) {
 		case err != nil:
 			return err
 		}
+		// A process that was killed may have left what it had not synced. What is read here is made durable before bbolt
+		// writes over pages that only what was there before it refers to.
+		if err := s.db.Sync(); err != nil {
+			return err
+		}
 		return s.prepare(path)
 	})
 	if err != nil && s.db != nil {
@@ -98,7 +106,7 @@ func open(path string, o bbolt.Options) (_ *Store, err error) {
 }
 
 // prepare checks the file's format, makes a new file one of ours, and takes over what the log holds.
-func (s *Store) prepare(path string) (err error) {
+func (s *Store) prepare(path string) error {
 	if err := s.begin(); err != nil {
 		return err
 	}
@@ -109,33 +117,45 @@ func (s *Store) prepare(path string) (err error) {
 	if err != nil {
 		return err
 	}
-	if err := s.openLog(path + logSuffix); err != nil {
+	frames, err := s.openLog(path+logSuffix, isNew)
+	if err != nil {
 		return err
 	}
 	if err := syncDir(filepath.Dir(path)); err != nil {
 		return err
 	}
-	if !isNew {
-		err = s.restore()
-	}
-	if err == nil {
-		err = s.checkpoint(newGeneration())
-	}
-	return err
-}
-
-// openLog opens the log. It must be there if there may be something in it that counts.
-func (s *Store) openLog(path string) (err error) {
-	flags := os.O_RDWR
-	if s.log.generation, err = s.generation(); err != nil {
+	if err := s.replay(frames); err != nil {
 		return err
 	}
-	if s.log.generation == (generation{}) {
-		flags |= os.O_CREATE | os.O_TRUNC
+	return s.checkpoint(newGeneration())
+}
+
+// openLog opens the log, and reads it. It must be there if there may be something in it that counts, and it must be that of
+// this store.
+func (s *Store) openLog(path string, isNew bool) (frames [][]byte, err error) {
+	counts, before, err := s.generations()
+	if err != nil {
+		return nil, err
 	}
-	s.log.unsynced = s.db.NoSync
-	s.log.file, err = os.OpenFile(path, flags, 0o600)
-	return err
+	flags := os.O_RDWR
+	if counts == (generation{}) {
+		flags |= os.O_CREATE
+	}
+	f, err := os.OpenFile(path, flags, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	s.log = logFile{file: f, generation: counts}
+	if frames, err = s.log.read(); err != nil {
+		return nil, err
+	}
+	switch first := s.log.first; {
+	case isNew && first != generation{}:
+		return nil, fmt.Errorf("is not there, but its log is: %s", path)
+	case counts != generation{} && first != generation{} && first != counts && first != before:
+		return nil, fmt.Errorf("%s is the log of another store, or of another time", path)
+	}
+	return frames, f.Sync() // like the store: what it begins with is relied on from now on
 }
 
 // syncDir makes the entries of the files in their directory durable. It is done at every Open: the one that made the files
@@ -151,8 +171,8 @@ func syncDir(dir string) error {
 	return errors.Join(d.Sync(), d.Close())
 }
 
-// Close waits for the calls under way and closes the file. Calls that come later fail. Where it returns an error, what was
-// committed is in the log.
+// Close waits for the calls under way and closes the file. Calls that come later fail. Where it returns an error, nothing
+// that was committed is lost.
 func (s *Store) Close() error {
 	s.syncing.Lock()
 	defer s.syncing.Unlock()
@@ -161,21 +181,28 @@ func (s *Store) Close() error {
 	if s.pending.tx == nil || s.stopped.Load() != nil {
 		return s.release()
 	}
-	log := s.log.file.Name()
 	if err := s.guard(func() error { return s.checkpoint(generation{}) }); err != nil {
 		return errors.Join(err, s.release())
 	}
-	err := s.release()
-	_ = os.Remove(log) // nothing in it counts
-	return err
+	log := s.log.Name()
+	err := s.closeLog()
+	_ = os.Remove(log) // nothing in it counts; while the store is locked, it is nobody else's
+	return errors.Join(err, s.release())
 }
 
 // release gives up what is pending and closes the files.
-func (s *Store) release() (err error) {
-	s.abandon()
-	if s.log.file != nil {
-		err = s.log.file.Close()
-		s.log.file = nil
+func (s *Store) release() error {
+	if s.pending.stuck {
+		return errors.Join(errDamaged, s.closeLog()) // db.Close would wait for ever
 	}
-	return errors.Join(err, s.db.Close())
+	s.abandon()
+	return errors.Join(s.closeLog(), s.db.Close())
+}
+
+func (s *Store) closeLog() error {
+	if s.log.file == nil {
+		return nil
+	}
+	defer func() { s.log.file = nil }()
+	return s.log.Close()
 }

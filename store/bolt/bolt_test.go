@@ -24,11 +24,20 @@ func openNew(t testing.TB) *bolt.Store {
 }
 
 func TestStore(t *testing.T) {
-	storetest.Run(t, func(t *testing.T) store.Store { return openNew(t) })
+	storetest.Run(t, func(t *testing.T) store.Store { return openNew(t) }, storetest.Options{Lingers: true})
 }
 
 func TestStoreCoalesced(t *testing.T) {
 	storetest.Run(t, func(t *testing.T) store.Store { return store.Coalesce(openNew(t)) })
+}
+
+// Every few commits are a checkpoint.
+func TestStoreOverCheckpoints(t *testing.T) {
+	storetest.Run(t, func(t *testing.T) store.Store {
+		s := openNew(t)
+		s.LimitLog(1000)
+		return s
+	}, storetest.Options{Lingers: true})
 }
 
 func TestDurable(t *testing.T) {

@@ -8,20 +8,22 @@ import (
 	"hash/crc32"
 	"io"
 	"math"
-	"os"
+	"slices"
 )
 
 // The log is a file beside the store's: what was committed since the last checkpoint, one frame for each commit. To commit
 // is then one synced write at the end of it, and the pages of the store are written once for many commits.
 //
 // Nothing is ever taken out of the log. A checkpoint begins another generation of frames at its beginning: the store names
-// the only one that counts, and what is left of those before it is ignored.
+// the only one that counts, and what is left of those before it is ignored. The store also names the one that the log begins
+// with until then, so that the log of another store, or of another time, is not taken for one in which nothing counts.
 
 // logSuffix is what the name of the log has more than that of the store.
 const logSuffix = "-wal"
 
-// logLimit is how long the log becomes before a checkpoint, in bytes: about a thousand exchanges. It bounds what is held
-// in memory, how long a checkpoint takes, and what Open has to do after a crash.
+// logLimit is how long the log becomes before a checkpoint, in bytes: about a thousand exchanges. It bounds what Open has to
+// do after a crash, how long a checkpoint takes, and what is held in memory: where each entry lies in another page of the
+// store, some thirty times as much.
 const logLimit = 4 << 20
 
 // generation tells the frames since one checkpoint from all others. It is random, so that nobody can have it written into
@@ -39,14 +41,23 @@ const (
 	frameSum  = 4
 )
 
+// file is what a log needs of an [os.File]; tests put disks that fail in its place.
+type file interface {
+	io.ReaderAt
+	io.WriterAt
+	io.Closer
+	Sync() error
+	Name() string
+}
+
 // logFile is an open log.
 type logFile struct {
-	file       *os.File
-	unsynced   bool // for tests that want to be quick
+	file
 	generation generation
-	frames     uint32 // how many were written
-	size       int64  // where the next one goes
-	room       []byte // for the next one
+	first      generation // of the frame that it begins with; zero where no whole one is there
+	frames     uint32     // how many were written
+	size       int64      // where the next one goes
+	room       []byte     // for the next one
 }
 
 // begin starts another generation at the beginning of the file. The store must have been told.
@@ -59,24 +70,35 @@ func (l *logFile) append(content []byte) error {
 	frame = appendBytes(frame, content)
 	frame = binary.BigEndian.AppendUint32(frame, crc32.Checksum(frame, castagnoli))
 	l.room = frame
-	if _, err := l.file.WriteAt(frame, l.size); err != nil {
+	if _, err := l.WriteAt(frame, l.size); err != nil {
 		return err
 	}
+	l.first = l.generation
 	l.frames++
 	l.size += int64(len(frame))
-	if l.unsynced {
-		return nil
-	}
-	return l.file.Sync()
+	return l.Sync()
 }
 
 // read returns the contents of the frames that count, in order.
 func (l *logFile) read() ([][]byte, error) {
-	data, err := io.ReadAll(io.NewSectionReader(l.file, 0, math.MaxInt64))
+	data, err := io.ReadAll(io.NewSectionReader(l, 0, math.MaxInt64))
 	if err != nil {
 		return nil, err
 	}
+	l.first = firstGeneration(data)
+	if l.generation == (generation{}) {
+		return nil, nil
+	}
 	return readFrames(data, l.generation)
+}
+
+// firstGeneration returns the generation of the frame that data begins with; zero where there is no whole one.
+func firstGeneration(data []byte) (g generation) {
+	copy(g[:], data)
+	if _, _, rest := readFrame(data, g); rest == nil {
+		return generation{}
+	}
+	return g
 }
 
 // readFrames returns the contents of the frames of a generation, in order. The last one may have been written in part: that
@@ -127,11 +149,7 @@ type logged struct {
 var loggedBuckets = []string{recordsBucket, idsBucket, marksBucket, headsBucket, expiryBucket, feedBucket, clockBucket}
 
 func appendLogged(out []byte, c logged) []byte {
-	for i, name := range loggedBuckets {
-		if name == c.bucket {
-			out = append(out, byte(i))
-		}
-	}
+	out = append(out, byte(slices.Index(loggedBuckets, c.bucket)))
 	if c.removed {
 		return appendBytes(append(out, 1), c.key)
 	}

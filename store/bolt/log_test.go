@@ -23,7 +23,7 @@ func numbered(t *testing.T, n int) store.Tx {
 	return store.Tx{
 		Issuer: issuer, Time: at, Records: []lineage.Record{recordAt(t, at, alice, session)},
 		Swaps:       []store.Swap{{Key: session.String(), State: "on", Expires: at.Add(time.Hour)}},
-		Adds:        []store.Add{{Key: "count", N: 1, Max: 1000}},
+		Adds:        []store.Add{{Key: "count", N: 1, Max: 1 << 40}},
 		Revocations: []lineage.Revocation{{Selector: session, At: at}},
 	}
 }
@@ -198,13 +198,12 @@ func TestAFailedWriteOfTheLogStopsTheStore(t *testing.T) {
 
 func FuzzReadFrames(f *testing.F) {
 	g := generation{1}
-	l := logFile{unsynced: true, generation: g}
-	var err error
-	l.file, err = os.Create(filepath.Join(f.TempDir(), "log"))
+	file, err := os.Create(filepath.Join(f.TempDir(), "log"))
 	require.NoError(f, err)
+	l := logFile{file: file, generation: g}
 	require.NoError(f, l.append(nil))
 	require.NoError(f, l.append(appendLogged(nil, logged{bucket: headsBucket, key: []byte("k"), value: []byte("v")})))
-	data, err := os.ReadFile(l.file.Name())
+	data, err := os.ReadFile(l.Name())
 	require.NoError(f, err)
 	f.Add(data)
 	f.Add(data[:len(data)-1])

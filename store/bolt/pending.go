@@ -1,11 +1,16 @@
 package bolt
 
-import "go.etcd.io/bbolt"
+import (
+	"slices"
+
+	"go.etcd.io/bbolt"
+)
 
 // pending is the write transaction that is always open. It holds what was committed since the last checkpoint, which is
 // durable by the log, and everything is read through it. Store.mu guards it: a bbolt write transaction is for one at a time.
 type pending struct {
 	tx     *bbolt.Tx // nil: the store is closed
+	stuck  bool      // bbolt will never let go of its lock
 	spaces map[string]*space
 }
 
@@ -26,12 +31,10 @@ func (s *Store) space(issuer string) *space {
 
 // begin opens the transaction.
 func (s *Store) begin() error {
+	s.pending = pending{stuck: true} // should bbolt panic, which it does where both of its first pages are damaged
 	tx, err := s.db.Begin(true)
-	if err != nil {
-		return err
-	}
-	s.pending = pending{tx, map[string]*space{}}
-	return nil
+	s.pending = pending{tx: tx, spaces: map[string]*space{}}
+	return err
 }
 
 // abandon gives up what is pending.
@@ -42,17 +45,18 @@ func (s *Store) abandon() {
 	s.pending = pending{}
 }
 
-// generation returns which frames of the log count.
-func (s *Store) generation() (g generation, err error) {
+// generations returns which frames of the log count, and what it begins with as long as there are none of these. Both are
+// zero in a store that is new.
+func (s *Store) generations() (counts, before generation, err error) {
 	sealed := s.pending.tx.Bucket([]byte(metaBucket)).Get(logKey)
 	if sealed == nil {
-		return g, nil
+		return counts, before, nil
 	}
 	value, err := unseal(metaBucket, logKey, sealed)
-	if err != nil || len(value) != len(g) {
-		return g, errDamaged
+	if err != nil || len(value) != len(counts)+len(before) {
+		return counts, before, errDamaged
 	}
-	return generation(value), nil
+	return generation(value), generation(value[len(counts):]), nil
 }
 
 // checkpoint writes what is pending into the store, and begins the next generation of frames.
@@ -62,7 +66,8 @@ func (s *Store) checkpoint(next generation) error {
 			return err
 		}
 	}
-	if err := s.pending.tx.Bucket([]byte(metaBucket)).Put(logKey, seal(metaBucket, logKey, next[:])); err != nil {
+	value := slices.Concat(next[:], s.log.first[:])
+	if err := s.pending.tx.Bucket([]byte(metaBucket)).Put(logKey, seal(metaBucket, logKey, value)); err != nil {
 		return err
 	}
 	if err := s.pending.tx.Commit(); err != nil {
@@ -82,16 +87,20 @@ func (s *Store) restore() error {
 	if err != nil {
 		return err
 	}
+	return s.replay(frames)
+}
+
+// replay makes the changes of frames, in order.
+func (s *Store) replay(frames [][]byte) error {
 	for _, content := range frames {
-		if err := s.replay(content); err != nil {
+		if err := s.replayFrame(content); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// replay makes the changes of a frame.
-func (s *Store) replay(content []byte) error {
+func (s *Store) replayFrame(content []byte) error {
 	for d := (decoder{rest: content}); len(d.rest) > 0; {
 		issuer := d.string()
 		v := newView(s.space(issuer), s.pending.tx, issuer)
