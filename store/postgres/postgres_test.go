@@ -1,0 +1,123 @@
+package postgres_test
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/stretchr/testify/require"
+
+	"github.com/tokenboundary/tokenboundary/store"
+	"github.com/tokenboundary/tokenboundary/store/postgres"
+	"github.com/tokenboundary/tokenboundary/store/storetest"
+)
+
+// database returns the connection string of the server to test against, or skips the test where there is none: not where CI
+// is set.
+func database(t testing.TB) string {
+	t.Helper()
+	if dsn := os.Getenv("TOKENBOUNDARY_TEST_POSTGRES"); dsn != "" {
+		return dsn
+	}
+	conn, err := net.DialTimeout("tcp", "127.0.0.1:5432", time.Second)
+	if err == nil {
+		require.NoError(t, conn.Close())
+		return "postgres://postgres@127.0.0.1:5432/test?sslmode=disable"
+	}
+	if os.Getenv("CI") != "" {
+		t.Fatal("no PostgreSQL: TOKENBOUNDARY_TEST_POSTGRES is not set, and nothing answers at 127.0.0.1:5432")
+	}
+	t.Skip("no PostgreSQL: set TOKENBOUNDARY_TEST_POSTGRES, or start a server at 127.0.0.1:5432")
+	return ""
+}
+
+var schemas atomic.Int64
+
+// schema returns the name of a schema that nobody uses; it is dropped when the test ends.
+func schema(t testing.TB) string {
+	t.Helper()
+	dsn := database(t)
+	name := fmt.Sprintf("tb_%d_%d", os.Getpid(), schemas.Add(1))
+	t.Cleanup(func() {
+		ctx := context.Background()
+		conn, err := pgx.Connect(ctx, dsn)
+		require.NoError(t, err)
+		defer conn.Close(ctx)
+		_, err = conn.Exec(ctx, "DROP SCHEMA IF EXISTS "+name+" CASCADE")
+		require.NoError(t, err)
+	})
+	return name
+}
+
+// open returns an empty store.
+func open(t testing.TB, opts postgres.Options) *postgres.Store {
+	t.Helper()
+	if opts.Schema == "" {
+		opts.Schema = schema(t)
+	}
+	require.NoError(t, postgres.Migrate(t.Context(), database(t), opts))
+	s, err := postgres.Open(t.Context(), database(t), opts)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, s.Close()) })
+	return s
+}
+
+// Two stores on one schema are two nodes. Each first one is behind a wire that can be cut.
+func TestStore(t *testing.T) {
+	places, wires := map[store.Store]string{}, map[store.Store]*wire{}
+	storetest.Run(t, func(t *testing.T) store.Store {
+		w, dsn := newWire(t)
+		opts := postgres.Options{Schema: schema(t)}
+		require.NoError(t, postgres.Migrate(t.Context(), database(t), opts))
+		s, err := postgres.Open(t.Context(), dsn, opts)
+		require.NoError(t, err)
+		t.Cleanup(func() { require.NoError(t, s.Close()) })
+		places[s], wires[s] = opts.Schema, w
+		return s
+	}, storetest.Options{
+		Hints:   20 * time.Second,
+		Another: func(t *testing.T, s store.Store) store.Store { return open(t, postgres.Options{Schema: places[s]}) },
+		Break: func(_ *testing.T, s store.Store, n int, arrives bool) func() bool {
+			return wires[s].breaks(n, arrives)
+		},
+	})
+}
+
+// A store behind a proxy that gives each transaction another connection prepares nothing and keeps the same contract.
+func TestStorePooled(t *testing.T) {
+	storetest.Run(t, func(t *testing.T) store.Store { return open(t, postgres.Options{Pooled: true}) })
+}
+
+func TestStoreCoalesced(t *testing.T) {
+	storetest.Run(t, func(t *testing.T) store.Store { return store.Coalesce(open(t, postgres.Options{})) })
+}
+
+// Records in partitions of their own months are found like those of the rest.
+func TestStorePartitioned(t *testing.T) {
+	storetest.Run(t, func(t *testing.T) store.Store {
+		opts := postgres.Options{Schema: schema(t)}
+		require.NoError(t, postgres.Migrate(t.Context(), database(t), opts))
+		noon := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+		require.NoError(t, postgres.Partition(t.Context(), database(t), opts, noon, noon.AddDate(0, 2, 0)))
+		return open(t, opts)
+	})
+}
+
+func TestDurable(t *testing.T) {
+	places := map[string]string{}
+	storetest.RunDurable(t, func(t *testing.T, dir string) (store.Store, func()) {
+		if places[dir] == "" {
+			places[dir] = schema(t)
+		}
+		opts := postgres.Options{Schema: places[dir]}
+		require.NoError(t, postgres.Migrate(t.Context(), database(t), opts))
+		s, err := postgres.Open(t.Context(), database(t), opts)
+		require.NoError(t, err)
+		return s, func() { require.NoError(t, s.Close()) }
+	})
+}

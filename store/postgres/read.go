@@ -1,0 +1,162 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/tokenboundary/tokenboundary/lineage"
+	"github.com/tokenboundary/tokenboundary/store"
+)
+
+// look runs one read-only transaction in one round trip, in which everything is of one moment: queue asks, and read takes the
+// answers in that order. Where nothing was ever committed for the issuer, nothing is asked, and look reports false.
+func (s *Store) look(ctx context.Context, issuer string, queue func(b *pgx.Batch, number int64), read func(pgx.BatchResults) error) (bool, error) {
+	if err := ctx.Err(); err != nil {
+		return false, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, s.opts.Timeout)
+	defer cancel()
+	number, err := s.number(ctx, issuer)
+	if number == 0 || err != nil {
+		return false, wrap(err)
+	}
+	conn, err := s.pool.Acquire(ctx)
+	if err != nil {
+		return false, wrap(err)
+	}
+	defer conn.Release()
+	b := &pgx.Batch{}
+	b.Queue("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+	s.limit(b)
+	queue(b, number)
+	b.Queue("COMMIT")
+	err = func() error {
+		results := conn.SendBatch(ctx, b)
+		defer results.Close() //nolint:errcheck // what went wrong was seen when it was read
+		for range 2 {
+			if _, err := results.Exec(); err != nil {
+				return err
+			}
+		}
+		if err := read(results); err != nil {
+			return err
+		}
+		return results.Close()
+	}()
+	if err != nil {
+		conn.Conn().Close(context.WithoutCancel(ctx)) //nolint:errcheck // the pool discards a connection in a transaction
+	}
+	return err == nil, wrap(err)
+}
+
+// wrap names the package in an error, but for the errors of the contract.
+func wrap(err error) error {
+	if err == nil || errors.Is(err, store.ErrGone) || errors.Is(err, store.ErrInvalid) {
+		return err
+	}
+	return fmt.Errorf("postgres: %w", hide(err))
+}
+
+// Get implements store.Store.
+func (s *Store) Get(ctx context.Context, issuer string, ids []lineage.ID) ([]store.Entry, error) {
+	raw := make([][]byte, len(ids))
+	for i, id := range ids {
+		raw[i] = id[:]
+	}
+	records := map[lineage.ID]lineage.Record{}
+	marks := map[lineage.Selector]lineage.Mark{}
+	heads := map[string]store.Head{}
+	_, err := s.look(ctx, issuer, func(b *pgx.Batch, number int64) {
+		b.Queue(s.sql.get, number, raw)
+		b.Queue(s.sql.getMarks, number, raw)
+		b.Queue(s.sql.getHeads, number, raw)
+	}, func(results pgx.BatchResults) error {
+		return errors.Join(
+			each(results, func(rows pgx.Rows) error {
+				r, err := scanRecord(rows)
+				records[r.ID()] = r
+				return err
+			}),
+			each(results, func(rows pgx.Rows) error {
+				m, err := scanMark(rows)
+				marks[m.Selector] = m
+				return err
+			}),
+			each(results, func(rows pgx.Rows) error {
+				h, err := scanHead(rows)
+				heads[h.Key] = h
+				return err
+			}))
+	})
+	if err != nil {
+		return nil, err
+	}
+	out := make([]store.Entry, len(ids))
+	for i, id := range ids {
+		e := store.Entry{Record: records[id]}
+		for _, sel := range e.Record.Selectors() {
+			if m, ok := marks[sel]; ok {
+				e.Marks = append(e.Marks, m)
+			}
+			if h, ok := heads[sel.String()]; ok {
+				e.Heads = append(e.Heads, h)
+			}
+		}
+		out[i] = e
+	}
+	return out, nil
+}
+
+// Heads implements store.Store.
+func (s *Store) Heads(ctx context.Context, issuer string, keys []string) ([]store.Head, error) {
+	sums := make([][]byte, len(keys))
+	for i, key := range keys {
+		sums[i] = sum(key)
+	}
+	found := map[string]store.Head{}
+	_, err := s.look(ctx, issuer, func(b *pgx.Batch, number int64) { b.Queue(s.sql.read, number, sums) },
+		func(results pgx.BatchResults) error {
+			return each(results, func(rows pgx.Rows) error {
+				h, err := scanHead(rows)
+				found[h.Key] = h
+				return err
+			})
+		})
+	if err != nil {
+		return nil, err
+	}
+	out := make([]store.Head, len(keys))
+	for i, key := range keys {
+		out[i] = found[key]
+		out[i].Key = key
+	}
+	return out, nil
+}
+
+// Revoked implements store.Store.
+func (s *Store) Revoked(ctx context.Context, issuer string, sels []lineage.Selector) ([]lineage.Mark, error) {
+	sums := make([][]byte, len(sels))
+	for i, sel := range sels {
+		sums[i] = sumOf(sel)
+	}
+	var out []lineage.Mark
+	_, err := s.look(ctx, issuer, func(b *pgx.Batch, number int64) { b.Queue(s.sql.marks, number, sums) },
+		func(results pgx.BatchResults) error {
+			return each(results, func(rows pgx.Rows) error {
+				m, err := scanMark(rows)
+				out = append(out, m)
+				return err
+			})
+		})
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// earliest lies before every time of issue: that of a record is written with four digits for its year.
+var earliest = time.Date(-1, 1, 1, 0, 0, 0, 0, time.UTC)
