@@ -56,7 +56,9 @@ var rooms = map[string][]string{
 	"examples/...":         nil,
 	"bench/...":            nil,
 	"internal/canary":      {"store"},
+	"internal/crash/...":   nil,
 	"internal/hostile/...": nil,
+	"internal/linear/...":  nil,
 	"internal/mutation":    {},
 }
 
