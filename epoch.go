@@ -66,18 +66,23 @@ func entryOf(r lineage.Revocation, base uint64, by Client) lineage.Revocation {
 }
 
 // RenewFeed lets the feed begin anew: every position that a reader has is then ErrGone. It is for a store that was
-// restored from a copy, in which entries that readers have seen are missing. By must be an operator.
+// restored from a copy, in which entries that readers have seen are missing. What was used up since may be whole in it: every
+// refresh token and pending decision from before is nobody's any more. Tokens end with their keys, which the caller revokes.
+// By must be an operator. No other Governor may use the store meanwhile: it would go on with what it knows.
 func (g *Governor) RenewFeed(ctx context.Context, by Client) error {
 	if !by.is(KindOperator) {
 		return g.answer(ctx, by, ErrForbidden)
 	}
 	for range attempts {
-		heads, err := g.cfg.Store.Heads(ctx, g.cfg.Issuer, []string{epochKey})
+		heads, err := g.cfg.Store.Heads(ctx, g.cfg.Issuer, []string{epochKey, secretKey})
 		if err != nil {
 			return unavailable("store", err)
 		}
-		switch err := g.change(ctx, by, g.newEpoch(heads[0])); {
+		tx := g.newEpoch(heads[0])
+		tx.Swaps = append(tx.Swaps, newSecret(heads[1]))
+		switch err := g.change(ctx, by, tx); {
 		case err == nil:
+			g.secret.Store(nil)
 			g.written.wake()
 			return nil
 		case !errors.Is(err, ErrConflict):

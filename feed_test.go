@@ -72,6 +72,28 @@ func TestARenewedFeedKnowsNoEarlierPosition(t *testing.T) {
 	require.Len(t, w.feed(ops), 1, "nothing is lost to a reader that begins anew")
 }
 
+// TestARenewedFeedKnowsNoEarlierRefreshToken: in the copy that was restored, one that was used or revoked since is whole.
+func TestARenewedFeedKnowsNoEarlierRefreshToken(t *testing.T) {
+	w := newWorld(t, refreshing)
+	first := w.begun("cases:read")
+	req := w.exchange("orchestrator", w.human("bob"), crm, "cases:read")
+	req.Enforce = everything
+	decided, err := w.Decide(w.ctx, req)
+	require.NoError(t, err)
+	next := w.issued(w.again("orchestrator", first.RefreshValue())) // control
+
+	require.NoError(t, w.RenewFeed(w.ctx, ops))
+	for range 2 { // for the Governor that renewed it, and for one that comes later
+		w.unissued(w.again("orchestrator", next.RefreshValue()), tb.CodeInvalidGrant, "not a refresh token of this boundary")
+		err := w.Record(w.ctx, decided, tb.HostToken{Handle: "h"})
+		require.ErrorIs(t, err, tb.ErrInvalid)
+		require.ErrorContains(t, err, "not a decision of this boundary")
+		fresh := w.begun("cases:read")
+		w.issued(w.again("orchestrator", fresh.RefreshValue()))
+		w.restart()
+	}
+}
+
 func TestTwoRenewalsAtOnceAreTwo(t *testing.T) {
 	w := newWorld(t)
 	w.revoke("subject:x", lineage.Cut)

@@ -25,13 +25,18 @@ func (g *Governor) sharedSecret(ctx context.Context) ([]byte, error) {
 			g.secret.Store(&s)
 			continue
 		}
-		fresh := make([]byte, 32)
-		rand.Read(fresh) //nolint:errcheck // never fails (crypto/rand)
 		tx := g.tx(g.now())
-		tx.Swaps = []store.Swap{{Key: secretKey, State: "set", Value: fresh}}
+		tx.Swaps = []store.Swap{newSecret(heads[0])}
 		if err := g.commit(ctx, tx); err != nil && !errors.Is(err, store.ErrConflict) {
 			return nil, err
 		}
 	}
 	return nil, unavailable("decisions", errStale)
+}
+
+// newSecret returns the write that puts a fresh secret in the place of the one that the head has.
+func newSecret(old store.Head) store.Swap {
+	fresh := make([]byte, 32)
+	rand.Read(fresh) //nolint:errcheck // never fails (crypto/rand)
+	return store.Swap{Key: secretKey, Version: old.Version, State: "set", Value: fresh}
 }

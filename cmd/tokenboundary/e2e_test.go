@@ -143,7 +143,7 @@ func TestPoliciesFollowTheDirectory(t *testing.T) {
 	w.eventually("a broken set is shown", func() bool { _, refused := w.health(); return refused != "" })
 	version, refused := w.health()
 	require.Equal(t, second, version)
-	require.Contains(t, refused, "agents/support-bot/crm.yaml:8: rule \"reads\"")
+	require.Contains(t, refused, "agents/support-bot/crm.yaml:8:25: rule \"reads\"")
 	_, err = w.workerToken("cases:close")
 	require.NoError(t, err, "the last good set is in force")
 

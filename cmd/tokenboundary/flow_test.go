@@ -87,9 +87,12 @@ allow:
 const flowFile = "policies/crm.yaml"
 
 // newFlows starts a server with the clients and the policy of the flows.
-func newFlows(t testing.TB) *world {
+func newFlows(t testing.TB) *world { return flows(t, newKey(t, "idp-1")).start() }
+
+// flows returns what a server with the clients and the policy of the flows needs.
+func flows(t testing.TB, provider key) *world {
 	t.Helper()
-	w := &world{t: t, dir: t.TempDir(), idp: newKey(t, "idp-1")}
+	w := &world{t: t, dir: t.TempDir(), idp: provider}
 	w.write("boundary.yaml", flowConfiguration)
 	w.write("idp.jwks.json", w.idp.jwks(t, "sig"))
 	w.write("policies/boundary.yaml", guardrail)
@@ -98,7 +101,7 @@ func newFlows(t testing.TB) *world {
 		w.write(id+".secret", secretOf(id))
 	}
 	w.write("crm.secret", crmSecret)
-	return w.start()
+	return w
 }
 
 func secretOf(id string) string { return "the-secret-of-" + id }

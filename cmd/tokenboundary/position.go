@@ -5,12 +5,9 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"errors"
-	"fmt"
-	"io/fs"
-	"log/slog"
-	"os"
-	"path/filepath"
-	"time"
+	"slices"
+
+	"github.com/benbjohnson/clock"
 
 	"github.com/tokenboundary/tokenboundary"
 	"github.com/tokenboundary/tokenboundary/lineage"
@@ -24,198 +21,152 @@ var errUnknownStore = errors.New("the store is not the one that this node served
 // self is what the server does of its own accord is recorded under.
 var self = tokenboundary.Client{ID: "serve", Kind: tokenboundary.KindOperator}
 
-// position notices that a store was wiped, or restored from a copy. A file beside the signing keys has the newest place of
-// the revocation feed that this node has seen, and a mark that every start puts anew into both the file and the store: a
-// copy from before the last start has another mark, and one from before the last revocation lacks the place.
+// position notices that a store was wiped, or restored from a copy, however many nodes serve it. The store has an id, and a
+// mark of each node, which every start of that node puts anew. A file beside the node's signing keys has both, and the
+// newest place of the revocation feed that the node has seen. A copy from before the node's last start has another mark, one
+// from before the last revocation that it saw lacks the place, and one that was accepted elsewhere has another id.
 type position struct {
 	g      *tokenboundary.Governor
 	store  store.Store
 	issuer string
-	file   string
-	mark   string
+	dir    string // of the signing keys, this node's alone
+	clock  clock.Clock
+
+	seen seen // the content of the file
+	name name
+	has  stamp        // what the store says
+	head []store.Head // of storeKey and of the mark
+	lost bool         // the store has lost entries, is accepted, and not renewed yet
 }
 
-// seen is the content of the file.
-type seen struct {
-	Seq  uint64 `json:"seq"`
-	Mark string `json:"mark"`
-	// Moving is true while a start changes the mark in the store from Previous to Mark.
-	Moving   bool   `json:"moving,omitempty"`
-	Previous string `json:"previous,omitempty"`
+// stamp is what tells a store from others, and from what it was.
+type stamp struct {
+	Store string `json:"store"` // id of the store
+	Mark  string `json:"mark"`  // of the node
 }
 
-// markKey is the head of the store that has the mark.
-const markKey = "serve:mark"
+// storeKey is the head of the store that has its name.
+const storeKey = "serve:store"
 
-// recognise compares the store with what was seen before. One that lost something is refused, or, if that is accepted,
-// every key that it trusts is revoked and its feed begins anew.
-func (p *position) recognise(ctx context.Context, accept bool, jwks func(context.Context) ([]byte, error)) error {
-	s, err := p.read()
-	if err != nil {
-		return err
-	}
-	heads, err := p.store.Heads(ctx, p.issuer, []string{markKey})
-	if err != nil {
-		return err
-	}
-	switch known, err := p.knows(ctx, s, string(heads[0].Value)); {
-	case err != nil:
-		return err
-	case !known && !accept:
-		return errUnknownStore
-	case !known:
-		if err := p.renew(ctx, jwks); err != nil {
+// name is the value of that head.
+type name struct {
+	ID string `json:"id"`
+	// InsteadOf are the ids of lost stores in whose place this one was accepted: the keys it trusted then are revoked.
+	InsteadOf []string `json:"instead_of,omitempty"`
+}
+
+const (
+	// maxInsteadOf bounds how many lost stores are remembered.
+	maxInsteadOf = 64
+	// tries is how often a start tries again because another node was faster.
+	tries = 8
+)
+
+// markKey is the key of the head that has the mark of a node.
+func markKey(node string) string { return "serve:mark:" + node }
+
+// recognise compares the store with what was seen before, and enters it. One that lost something is refused before anything
+// but an epoch is written to it; if that is accepted, and no other node has accepted it before, accept is left to enter it.
+func (p *position) recognise(ctx context.Context, acceptable bool) error {
+	for range tries {
+		known, err := p.look(ctx)
+		switch {
+		case err != nil:
+			return err
+		case known:
+			err = p.enter(ctx, p.name, nil, true)
+		case !acceptable:
+			return errUnknownStore
+		case !slices.Contains(p.name.InsteadOf, p.seen.Store):
+			p.lost = true
+			return nil
+		default:
+			err = p.follows(ctx)
+		}
+		if !errors.Is(err, store.ErrConflict) {
 			return err
 		}
 	}
-	return p.markStore(ctx, s, heads[0])
+	return errors.New("another node keeps changing the store")
 }
 
-// knows reports whether a store with this mark is the one that was seen.
-func (p *position) knows(ctx context.Context, s seen, mark string) (bool, error) {
-	if s.Mark != "" && mark != s.Mark && (!s.Moving || mark != s.Previous) {
+// look reads the file and what the store says of itself, and reports whether that is the store that was seen. A node
+// without a file has seen none: it joins.
+func (p *position) look(ctx context.Context) (known bool, err error) {
+	joins := false
+	if p.seen, joins, err = readSeen(p.dir); err != nil {
+		return false, err
+	}
+	if p.name, p.head, err = p.ask(ctx); err != nil {
+		return false, err
+	}
+	p.has = stamp{p.name.ID, string(p.head[1].Value)}
+	was := p.seen.Was
+	switch {
+	case joins:
+		return true, nil
+	case p.seen.Store == "":
+		return false, nil
+	case p.has != p.seen.stamp && (was == nil || p.has != *was):
 		return false, nil
 	}
-	if s.Seq == 0 {
+	return p.keeps(ctx)
+}
+
+// ask reads the name of the store, and the heads of it and of this node's mark.
+func (p *position) ask(ctx context.Context) (n name, heads []store.Head, err error) {
+	heads, err = p.store.Heads(ctx, p.issuer, []string{storeKey, markKey(p.seen.Node)})
+	if err == nil && len(heads[0].Value) > 0 {
+		err = json.Unmarshal(heads[0].Value, &n)
+	}
+	return n, heads, err
+}
+
+// keeps reports whether the feed still has the place that was seen.
+func (p *position) keeps(ctx context.Context) (bool, error) {
+	if p.seen.Seq == 0 {
 		return true, nil
 	}
-	for _, err := range p.g.Revocations(ctx, self, s.Seq) {
+	for _, err := range p.g.Revocations(ctx, self, p.seen.Seq) {
 		if errors.Is(err, tokenboundary.ErrGone) {
 			return false, nil
 		}
-		return true, err
+		return err == nil, err
 	}
 	return true, nil
 }
 
-func (p *position) renew(ctx context.Context, jwks func(context.Context) ([]byte, error)) error {
-	if err := p.g.RenewFeed(ctx, self); err != nil { // first: until the rest is done as well, the store stays unknown
-		return err
+// enter puts a new mark into the file and the store, the name where it is new, and what else tx says. For a store that is
+// known the file comes first as well, so that a start that breaks off in between is not taken for a loss; for one that is
+// accepted it comes last, so that such a start has to be accepted again.
+func (p *position) enter(ctx context.Context, as name, revoke []lineage.Revocation, known bool) error {
+	if as.ID == "" {
+		as.ID = rand.Text()
 	}
-	raw, err := jwks(ctx)
-	if err != nil {
-		return err
-	}
-	var set struct {
-		Keys []struct {
-			Kid string `json:"kid"`
-		} `json:"keys"`
-	}
-	if err := json.Unmarshal(raw, &set); err != nil {
-		return fmt.Errorf("key set: %w", err)
-	}
-	for _, k := range set.Keys {
-		cut := lineage.Revocation{
-			Selector: lineage.Selector{Kind: lineage.SelectKey, Value: k.Kid}, Reason: "the store was accepted after it had lost entries",
+	next := seen{Node: p.seen.Node, stamp: stamp{as.ID, rand.Text()}}
+	tx := store.Tx{Issuer: p.issuer, Time: p.clock.Now(), Revocations: revoke, Swaps: []store.Swap{
+		{Key: markKey(next.Node), Version: p.head[1].Version, State: "set", Value: []byte(next.Mark)},
+	}}
+	if as.ID == p.name.ID {
+		tx.Requires = []store.Require{{Key: storeKey, Version: p.head[0].Version, State: "set"}}
+	} else {
+		value, err := json.Marshal(as)
+		if err != nil {
+			return err
 		}
-		if _, err := p.g.Revoke(ctx, self, cut); err != nil {
+		tx.Swaps = append(tx.Swaps, store.Swap{Key: storeKey, Version: p.head[0].Version, State: "set", Value: value})
+	}
+	if known {
+		next.Seq = p.seen.Seq
+		moving := next
+		moving.Was = &p.has
+		if err := moving.write(p.dir); err != nil {
 			return err
 		}
 	}
-	return nil
-}
-
-// markStore puts a new mark into the file and the store. The file comes first and last, so that a start that breaks off in
-// between is not taken for a loss.
-func (p *position) markStore(ctx context.Context, s seen, head store.Head) error {
-	p.mark = rand.Text()
-	next := seen{Seq: s.Seq, Mark: p.mark, Moving: true, Previous: string(head.Value)}
-	if err := p.write(next); err != nil {
-		return err
-	}
-	tx := store.Tx{Issuer: p.issuer, Time: time.Now(), Swaps: []store.Swap{
-		{Key: markKey, Version: head.Version, State: "set", Value: []byte(p.mark)},
-	}}
 	if err := p.store.Commit(ctx, []store.Tx{tx})[0]; err != nil {
 		return err
 	}
-	return p.write(seen{Seq: s.Seq, Mark: p.mark})
-}
-
-// follow notes what is seen until the returned function is called, which waits for the end. A place that cannot be noted
-// is logged: the next start may not notice a loss.
-func (p *position) follow(ctx context.Context, log *slog.Logger) (stop func()) {
-	if p == nil {
-		return func() {}
-	}
-	ctx, cancel := context.WithCancel(ctx)
-	var last uint64
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		for ctx.Err() == nil {
-			var err error
-			if last, err = p.note(ctx, last, log); err == nil {
-				err = p.g.AwaitRevocation(ctx, last)
-			}
-			if err != nil { // the end, a store that does not answer, or a file that cannot be written
-				select {
-				case <-ctx.Done():
-				case <-time.After(time.Second):
-				}
-			}
-		}
-	}()
-	return func() {
-		cancel()
-		<-done
-		limited, end := context.WithTimeout(context.Background(), drainTime)
-		defer end()
-		_, _ = p.note(limited, last, log) // it has logged why
-	}
-}
-
-// note writes down the newest entry, if it is behind last, and returns its place; with an error, last.
-func (p *position) note(ctx context.Context, last uint64, log *slog.Logger) (uint64, error) {
-	newest := last
-	for r, err := range p.g.Revocations(ctx, self, last) {
-		if errors.Is(err, tokenboundary.ErrGone) {
-			return 0, nil // the feed began anew
-		}
-		if err != nil {
-			return last, err
-		}
-		newest = r.Seq
-	}
-	if newest != last {
-		if err := p.write(seen{Seq: newest, Mark: p.mark}); err != nil {
-			log.ErrorContext(ctx, "the place in the feed cannot be noted", "cause", err)
-			return last, err
-		}
-	}
-	return newest, nil
-}
-
-func (p *position) read() (s seen, err error) {
-	raw, err := os.ReadFile(p.file)
-	if errors.Is(err, fs.ErrNotExist) {
-		return seen{}, nil
-	}
-	if err == nil {
-		err = json.Unmarshal(raw, &s)
-	}
-	if err != nil {
-		return seen{}, fmt.Errorf("%s: %w", p.file, err)
-	}
-	return s, nil
-}
-
-func (p *position) write(s seen) error {
-	raw, err := json.Marshal(s)
-	if err != nil {
-		return err
-	}
-	f, err := os.CreateTemp(filepath.Dir(p.file), ".new-*") // mode 0600
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(raw)
-	err = errors.Join(err, f.Sync(), f.Close())
-	if err == nil {
-		err = os.Rename(f.Name(), p.file)
-	}
-	if err != nil {
-		return errors.Join(err, os.Remove(f.Name()))
-	}
-	return nil
+	p.seen, p.name, p.has = next, as, next.stamp
+	return next.write(p.dir)
 }

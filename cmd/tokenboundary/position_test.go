@@ -82,6 +82,32 @@ func TestAStoreThatLostARevocationIsNotServed(t *testing.T) {
 	}
 }
 
+// TestAnAcceptedStoreKnowsNoRefreshTokenFromBefore: in a copy, one that was used or revoked since is whole.
+func TestAnAcceptedStoreKnowsNoRefreshTokenFromBefore(t *testing.T) {
+	w := newFlows(t)
+	kept, used := w.hold("alice"), w.hold("bob")
+	w.end()
+	restore := w.copyStore()
+	w.start()
+	w.token(refresh(used.refresh, ""), as("agent")) // control
+	w.end()
+
+	restore()
+	w.start("--accept-store")
+	for _, h := range []held{kept, used} {
+		w.refused("invalid_grant", refresh(h.refresh, ""), as("agent"))
+	}
+	var fresh any
+	w.eventually("a new key signs", func() bool {
+		status, body := w.form("/token", w.exchange("carol", "cases:read"), as("agent"))
+		fresh = body["refresh_token"]
+		return status == http.StatusOK
+	})
+	w.end()
+	w.start()
+	w.token(refresh(fresh, ""), as("agent"))
+}
+
 // TestAStoreFromBeforeTheLastStartIsNotServed: nothing was revoked, but an assertion was used.
 func TestAStoreFromBeforeTheLastStartIsNotServed(t *testing.T) {
 	w := newWorld(t).start()
@@ -111,9 +137,24 @@ func TestAStartThatBrokeOffIsNoLoss(t *testing.T) {
 	require.NoError(t, err)
 	var s map[string]any
 	require.NoError(t, json.Unmarshal(raw, &s))
-	broken, err := json.Marshal(map[string]any{"seq": s["seq"], "mark": "not in the store yet", "moving": true, "previous": s["mark"]})
-	require.NoError(t, err)
-	require.NoError(t, os.WriteFile(file, broken, 0o600))
+	write := func(members map[string]any) {
+		raw, err := json.Marshal(members)
+		require.NoError(t, err)
+		require.NoError(t, os.WriteFile(file, raw, 0o600))
+	}
+	moved := map[string]any{"node": s["node"], "seq": s["seq"], "store": s["store"], "mark": "not in the store yet"}
+	write(moved)
+	_, stderr, code := command(t, "serve", "--config", w.config())
+	require.Equal(t, 1, code, "control: another mark is a loss")
+	require.Contains(t, stderr, "--accept-store")
+
+	write(map[string]any{"seq": s["seq"], "mark": s["mark"]})
+	_, stderr, code = command(t, "serve", "--config", w.config())
+	require.Equal(t, 1, code, "a file that names no store")
+	require.Contains(t, stderr, "--accept-store")
+
+	moved["was"] = map[string]any{"store": s["store"], "mark": s["mark"]}
+	write(moved)
 	w.start()
 	w.end()
 }

@@ -173,3 +173,15 @@ func (p *process) kill() {
 	p.signal(syscall.SIGKILL)
 	<-p.done
 }
+
+// stops waits until it has ended of its own accord, and requires that it says why.
+func (p *process) stops(why string) {
+	p.t.Helper()
+	select {
+	case <-p.done:
+	case <-time.After(patience):
+		p.t.Fatal("the server goes on")
+	}
+	require.Equal(p.t, 1, p.cmd.ProcessState.ExitCode(), p.text())
+	require.Contains(p.t, p.text(), why)
+}

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/benbjohnson/clock"
@@ -23,6 +24,8 @@ type review struct {
 	clock  clock.Clock
 	log    *slog.Logger
 	wanted chan struct{} // has one place: it says that there was a change, not how many
+
+	kept, revoked atomic.Uint64 // tokens, since the start
 }
 
 // newReview returns a review that is wanted. Its signal is to be set before it is followed.
@@ -80,6 +83,8 @@ func (r *review) finish(ctx context.Context) {
 // once reviews, logs what came of it, and reports whether that was all.
 func (r *review) once(ctx context.Context) (complete bool) {
 	out, err := r.signal(ctx, reviewer, tokenboundary.Signal{Reloaded: true})
+	r.kept.Add(uint64(out.Kept))
+	r.revoked.Add(uint64(out.Revoked))
 	counts := []any{"examined", out.Examined, "kept", out.Kept, "revoked", out.Revoked}
 	switch {
 	case err == nil && out.Complete:

@@ -72,12 +72,26 @@ func serve(path string, opts options, stderr io.Writer) (err error) {
 	if err != nil {
 		return fmt.Errorf("listen: %w", err)
 	}
+	stopMetrics, err := serveMetrics(ctx, cfg.Metrics, b.metrics, log)
+	if err != nil {
+		return err
+	}
+	defer stopMetrics()
 	warn(cfg, log)
 	log.Info("listening", "listening", listener.Addr().String(), "issuer", cfg.Issuer)
 	go follow(ctx, reload, b)
-	defer b.position.follow(ctx, log)()
+	ctx, lost := context.WithCancelCause(ctx)
+	defer lost(nil)
+	defer b.position.follow(ctx, log, lost)()
+	defer b.months.follow(ctx)()
 	defer b.review.follow(ctx)()
-	return answer(ctx, listener, b, log)
+	if err := answer(ctx, listener, b, log); err != nil {
+		return err
+	}
+	if cause := context.Cause(ctx); errors.Is(cause, errUnknownStore) {
+		return cfg.Store.Errorf("%w", cause)
+	}
+	return nil
 }
 
 // warn logs what can have no effect as it is configured.
@@ -97,6 +111,9 @@ func follow(ctx context.Context, reload <-chan os.Signal, b *boundary) {
 			return
 		case <-reload:
 			_ = b.policies.Reload(ctx)
+			if b.trial != nil {
+				_ = b.trial.Reload(ctx)
+			}
 		}
 	}
 }

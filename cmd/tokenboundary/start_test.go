@@ -21,7 +21,8 @@ func TestArguments(t *testing.T) {
 	}{
 		{nil, 2, "a command is required"},
 		{[]string{"lineage", "trace"}, 2, `unknown command "lineage"`},
-		{[]string{"policy"}, 2, `unknown command "policy"`},
+		{[]string{"policy"}, 2, "policy: a command is required"},
+		{[]string{"policy", "enforce"}, 2, `policy: unknown command "enforce"`},
 		{[]string{"serve"}, 2, "--config is required"},
 		{[]string{"serve", "--config"}, 2, "flag needs an argument"},
 		{[]string{"serve", "--port", "1"}, 2, "flag provided but not defined"},
@@ -56,7 +57,7 @@ func TestAStartThatFailsSaysWhyInOneLine(t *testing.T) {
 			w.write("boundary.yaml", strings.Replace(configuration, "{secret_file: worker.secret}", "{secret_file: worker.secret}, private_key_jwt: {jwks_file: idp.jwks.json}", 1))
 		}, "DIR/boundary.yaml:20: clients[1].auth: exactly one method is required"},
 		"a rule that does not compile": {func(w *world) { w.write(policyFile, strings.Replace(leaf, "session.kind in", "session.kind im", 1)) },
-			`DIR/policies: policy: the set is refused; agents/support-bot/crm.yaml:8: rule "reads": `},
+			`DIR/policies: policy: the set is refused; agents/support-bot/crm.yaml:8:24: rule "reads": `},
 		"no policies":        {func(w *world) { require.NoError(t, os.Remove(filepath.Join(w.dir, policyFile))) }, "DIR/policies: policy: the set is refused; "},
 		"keys that are none": {func(w *world) { w.write("idp.jwks.json", "{}") }, "DIR/boundary.yaml:9: trust[0].oidc: identity: "},
 		"a client's keys that are none": {func(w *world) { w.write("support-bot.jwks.json", "[]") },
@@ -201,7 +202,7 @@ func TestAThousandPoliciesStart(t *testing.T) {
 	w.write("policies/"+last, strings.Replace(string(text), "env.tenant_frozen == true", "env.tenant_frozen +", 1))
 	_, stderr, code := command(t, "serve", "--config", w.config())
 	require.Equal(t, 1, code)
-	require.Contains(t, stderr, last+":17: rule \"frozen\"")
+	require.Contains(t, stderr, last+":17:30: rule \"frozen\"")
 }
 
 // BenchmarkStart measures from the start of the process to the line that says it listens.

@@ -25,25 +25,31 @@ func (r *reader) config(top value) *Config {
 		"listen":    into(&c.Listen, r.listen),
 		"store":     func(v value) { r.store(v, &c.Store) },
 		"policies":  into(&c.Policies, r.directory),
+		"shadow":    into(&c.Shadow, r.directory),
+		"metrics":   func(v value) { r.object(v, fields{"listen": into(&c.Metrics, r.listen)}, "listen") },
 		"signing":   func(v value) { r.signing(v, &c.Signing) },
 		"lifetimes": func(v value) { r.lifetimes(v, c) },
 		"env":       func(v value) { r.env(v, c) },
 		"trust":     func(v value) { r.list(v, func(e value) { r.trust(e, c) }) },
 		"clients":   func(v value) { r.list(v, func(e value) { r.client(e, c) }) },
 	}, "issuer", "listen", "store", "policies", "signing", "clients")
-	r.separate(found["signing"], "signing.dir", c.Signing.Dir, c)
-	r.separate(found["store"], "store.bolt.path", c.Store.Bolt, c)
+	for _, set := range []struct{ key, dir string }{{"policies", c.Policies}, {"shadow", c.Shadow}} {
+		r.separate(found["signing"], "signing.dir", c.Signing.Dir, set.key, set.dir)
+		r.separate(found["store"], "store.bolt.path", c.Store.Bolt, set.key, set.dir)
+	}
+	r.separate(found["shadow"], "shadow", c.Shadow, "policies", c.Policies)
+	r.separate(found["policies"], "policies", c.Policies, "shadow", c.Shadow)
 	return c
 }
 
-// separate refuses what we write among the policies: it would be taken for one, and many may read them.
-func (r *reader) separate(at value, key, path string, c *Config) {
-	if r.err != nil || path == "" {
+// separate refuses what is not a policy among the policies of a set: it would be taken for one, and many may read them.
+func (r *reader) separate(at value, key, path, set, dir string) {
+	if r.err != nil || path == "" || dir == "" {
 		return
 	}
 	up := ".." + string(filepath.Separator)
-	if rel, err := filepath.Rel(c.Policies, path); err == nil && rel != ".." && !strings.HasPrefix(rel, up) {
-		r.fail(value{at.node, key}, "must not be inside policies")
+	if rel, err := filepath.Rel(dir, path); err == nil && rel != ".." && !strings.HasPrefix(rel, up) {
+		r.fail(value{at.node, key}, "must not be inside %s", set)
 	}
 }
 
@@ -86,12 +92,11 @@ func (r *reader) listen(v value) string {
 
 func (r *reader) store(v value, s *Store) {
 	s.Place = r.place(v)
-	later := func(v value) { r.fail(v, "this store is not supported yet") }
 	r.one(v, "store", fields{
 		"memory":   func(v value) { r.object(v, fields{}) },
 		"bolt":     func(v value) { r.object(v, fields{"path": into(&s.Bolt, r.path)}, "path") },
-		"postgres": later,
-		"nats":     later,
+		"postgres": into(&s.Postgres, r.postgres),
+		"nats":     func(v value) { r.fail(v, "this store is not supported yet") },
 	})
 }
 

@@ -22,7 +22,7 @@ type Auth struct {
 	Secret    Secret // client_secret_basic
 }
 
-// Secret is a client's secret. It hides itself in logs and in fmt.
+// Secret is a client's secret, or what holds one. It hides itself in logs and in fmt.
 type Secret string
 
 const hidden = "[hidden]"
@@ -160,13 +160,13 @@ func (r *reader) auth(v value, a *Auth) {
 	})
 }
 
-// secret reads the secret in a file, without one trailing newline.
-func (r *reader) secret(v value) Secret {
+// content reads a file of one line of at most limit bytes, without one trailing newline.
+func (r *reader) content(v value, limit int64) string {
 	path := r.existing(v)
 	if r.err != nil {
 		return ""
 	}
-	raw, err := readFile(path, maxSecret+2)
+	raw, err := readFile(path, limit+2)
 	if err != nil {
 		r.fail(v, "%s: %w", path, err)
 		return ""
@@ -175,7 +175,15 @@ func (r *reader) secret(v value) Secret {
 	if rest, found := strings.CutSuffix(s, "\n"); found {
 		s = strings.TrimSuffix(rest, "\r")
 	}
+	return s
+}
+
+// secret reads the secret in a file.
+func (r *reader) secret(v value) Secret {
+	s := r.content(v, maxSecret)
 	switch {
+	case r.err != nil:
+		return ""
 	case len(s) < minSecret:
 		r.fail(v, "the secret is shorter than %d bytes", minSecret)
 	case len(s) > maxSecret:

@@ -22,6 +22,8 @@ type Config struct {
 	Listen    string // host:port
 	Store     Store
 	Policies  string // directory
+	Shadow    string // directory of a policy set on trial; empty for none
+	Metrics   string // host:port where metrics are served; empty for nowhere
 	Signing   Signing
 	Lifetimes tokenboundary.Lifetimes
 	Env       map[string]any // first values of the facts that policies read as env
@@ -31,9 +33,13 @@ type Config struct {
 
 // Store says where state is kept. The zero value is memory.
 type Store struct {
-	Bolt string // file of a bolt store; empty for memory
+	Bolt     string    // file of a bolt store; empty for another
+	Postgres *Postgres // nil for another
 	Place
 }
+
+// Durable reports whether the store outlives the process.
+func (s Store) Durable() bool { return s.Bolt != "" || s.Postgres != nil }
 
 // Signing says how tokens are signed.
 type Signing struct {

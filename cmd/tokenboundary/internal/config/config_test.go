@@ -15,6 +15,7 @@ import (
 
 	"github.com/tokenboundary/tokenboundary"
 	"github.com/tokenboundary/tokenboundary/cmd/tokenboundary/internal/config"
+	"github.com/tokenboundary/tokenboundary/store/postgres"
 )
 
 const secret = "sixteen bytes or more"
@@ -54,10 +55,12 @@ clients:
 func room(t testing.TB) string {
 	t.Helper()
 	dir := t.TempDir()
-	require.NoError(t, os.Mkdir(filepath.Join(dir, "policies"), 0o700))
+	for _, sub := range []string{"policies", "policies/deep", "trial"} {
+		require.NoError(t, os.Mkdir(filepath.Join(dir, sub), 0o700))
+	}
 	for name, content := range map[string]string{
 		"keys.json": "{}", "crm.secret": secret + "\n", "short.secret": "fifteen bytes..\n",
-		"long.secret": strings.Repeat("x", 1025), "crlf.secret": secret + "\r\n", "two.secret": secret + "\n\n",
+		"empty.dsn": "\n", "long.dsn": strings.Repeat("x", 8193), "long.secret": strings.Repeat("x", 1025), "crlf.secret": secret + "\r\n", "two.secret": secret + "\n\n",
 	} {
 		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600))
 	}
@@ -123,6 +126,38 @@ func TestWhatMayBeLeftOut(t *testing.T) {
 	require.Empty(t, c.Env)
 	require.Empty(t, c.Trust)
 	require.Empty(t, c.Clients)
+}
+
+// connection is a connection string with a password.
+const connection = "postgres://serve:the-password@db.example/boundary?sslmode=verify-full"
+
+func TestAPostgresStore(t *testing.T) {
+	dir := room(t)
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "boundary.dsn"), []byte(connection+"\n"), 0o600))
+	in := func(keys string) *config.Postgres {
+		c, err := parse(dir, strings.Replace(base, "{bolt: {path: boundary.db}}", "{postgres: {"+keys+"}}", 1))
+		require.NoError(t, err)
+		require.Empty(t, c.Store.Bolt)
+		require.True(t, c.Store.Durable())
+		return c.Store.Postgres
+	}
+	require.Equal(t, &config.Postgres{DSN: connection, Migrate: true}, in("dsn: '"+connection+"'"))
+	require.Equal(t, &config.Postgres{DSN: connection, Migrate: true}, in("dsn_file: boundary.dsn"), "one trailing newline is ignored")
+	require.Equal(t, &config.Postgres{DSN: connection, Options: postgres.Options{
+		Schema: "tenants", Pooled: true, MaxConns: 12, Timeout: 3 * time.Second,
+	}}, in("dsn_file: boundary.dsn, schema: tenants, pooled: true, migrate: false, max_connections: 12, timeout: 3s"))
+}
+
+func TestASetOnTrialAndMetrics(t *testing.T) {
+	dir := room(t)
+	c, err := parse(dir, base)
+	require.NoError(t, err)
+	require.Empty(t, c.Shadow, "nothing is on trial where nothing is said")
+	require.Empty(t, c.Metrics)
+	c, err = parse(dir, base+"shadow: trial\nmetrics: {listen: 127.0.0.1:9464}\n")
+	require.NoError(t, err)
+	require.Equal(t, filepath.Join(dir, "trial"), c.Shadow)
+	require.Equal(t, "127.0.0.1:9464", c.Metrics)
 }
 
 func TestEnvMayBeAsDeepAsJSON(t *testing.T) {
@@ -198,15 +233,18 @@ func TestOneTrailingNewlineOfASecretIsIgnored(t *testing.T) {
 }
 
 func TestASecretIsNeverShown(t *testing.T) {
-	c, err := parse(room(t), base)
+	c, err := parse(room(t), strings.Replace(base, "{bolt: {path: boundary.db}}", "{postgres: {dsn: '"+connection+"'}}", 1))
 	require.NoError(t, err)
+	require.Contains(t, string(c.Store.Postgres.DSN), "the-password")
 	var out strings.Builder
 	slog.New(slog.NewJSONHandler(&out, nil)).Info("x", "config", c, "client", c.Clients[1], "secret", c.Clients[1].Auth.Secret)
 	raw, err := json.Marshal(c)
 	require.NoError(t, err)
 	out.Write(raw)
 	fmt.Fprintf(&out, "%v %+v %#v %q", *c, *c, *c, c.Clients[1].Auth.Secret)
+	fmt.Fprintf(&out, "%v %+v %#v", c.Store.Postgres, *c.Store.Postgres, *c.Store.Postgres)
 	require.NotContains(t, out.String(), secret)
+	require.NotContains(t, out.String(), "the-password")
 	require.Contains(t, out.String(), "[hidden]")
 }
 
