@@ -112,6 +112,11 @@ func (h *hop) ask(ctx context.Context, resources, scopes []string, ceiling *line
 	if err != nil {
 		return ruling{}, unavailable("policy", err)
 	}
+	return h.rule(v, facts)
+}
+
+// rule narrows a verdict on the facts.
+func (h *hop) rule(v Verdict, facts Facts) (ruling, error) {
 	r := rulingOf(v)
 	if v.Effect != Allow {
 		return r, v.refusal()
@@ -119,10 +124,10 @@ func (h *hop) ask(ctx context.Context, resources, scopes []string, ceiling *line
 	if err := v.within(facts); err != nil {
 		return ruling{}, unavailable("policy", err)
 	}
-	if err := outside(ceiling, v.Resources); err != nil {
+	if err := outside(facts.Ceiling, v.Resources); err != nil {
 		return r, err
 	}
-	return r, r.narrow(h, v, scopes, ceiling)
+	return r, r.narrow(h, v, facts.Scopes, facts.Ceiling)
 }
 
 // limited bounds how long the policy may take. Nobody waits for a decision of the past.

@@ -23,8 +23,6 @@ const saltSize = 16 // bytes
 
 var errSize = fmt.Errorf("%w: size or encoding", errRecord)
 
-var errTime = fmt.Errorf("%w: a time that cannot be written", errRecord)
-
 var errVersion = fmt.Errorf("%w: unknown format version", errRecord)
 
 // decode reads only what normalise and encode would have written for the value, byte for byte. The reader accepts

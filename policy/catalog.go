@@ -27,12 +27,12 @@ func (s sensitivity) String() string {
 // catalogFile is one catalog.yaml.
 type catalogFile struct {
 	file        string
-	resources   map[string]*described
-	connections map[string]*owned
+	resources   map[string]*catalogResource
+	connections map[string]*catalogConnection
 }
 
-// described is a resource as a catalog describes it. A nil one is a resource of which no catalog says anything.
-type described struct {
+// catalogResource is a resource as a catalog describes it. A nil one is a resource of which no catalog says anything.
+type catalogResource struct {
 	id     string
 	line   int
 	scopes []catalogScope // sorted by name
@@ -47,14 +47,14 @@ type catalogScope struct {
 	implies     []uint8       // all that it implies, by their places among the scopes of the resource
 }
 
-// owned is a connection and the clients that own it.
-type owned struct {
+// catalogConnection is a connection and the clients that own it.
+type catalogConnection struct {
 	line    int
 	clients []string // sorted
 }
 
 // scope returns a scope of the resource; nil where it has none of that name.
-func (d *described) scope(name string) *catalogScope {
+func (d *catalogResource) scope(name string) *catalogScope {
 	if at, found := slices.BinarySearchFunc(d.scopes, name, compareName); found {
 		return &d.scopes[at]
 	}
@@ -64,11 +64,11 @@ func (d *described) scope(name string) *catalogScope {
 func compareName(s catalogScope, name string) int { return strings.Compare(s.name, name) }
 
 // lacks reports whether the catalog describes the resource and does not have the scope.
-func (d *described) lacks(scope string) bool { return d != nil && d.scope(scope) == nil }
+func (d *catalogResource) lacks(scope string) bool { return d != nil && d.scope(scope) == nil }
 
 // withImplied returns the scopes and what they imply at the resource. Conditions are about both: a rule that denies a scope
 // denies what would bring it along.
-func (d *described) withImplied(scopes []string) []string {
+func (d *catalogResource) withImplied(scopes []string) []string {
 	out := scopes
 	if d == nil {
 		return out
@@ -88,7 +88,7 @@ func (d *described) withImplied(scopes []string) []string {
 }
 
 // sensitivity returns the highest of the scopes that the resource has.
-func (d *described) sensitivity(scopes []string) sensitivity {
+func (d *catalogResource) sensitivity(scopes []string) sensitivity {
 	out := none
 	if d == nil {
 		return out
@@ -114,7 +114,7 @@ type catalog struct {
 }
 
 // resource returns what the catalog says of a resource; nil where it says nothing.
-func (c *catalog) resource(id string) *described {
+func (c *catalog) resource(id string) *catalogResource {
 	for ; c != nil; c = c.above {
 		if d := c.resources[id]; d != nil {
 			return d
@@ -124,7 +124,7 @@ func (c *catalog) resource(id string) *described {
 }
 
 // connection returns who owns a connection; nil where the catalog does not have it.
-func (c *catalog) connection(name string) *owned {
+func (c *catalog) connection(name string) *catalogConnection {
 	for ; c != nil; c = c.above {
 		if o := c.connections[name]; o != nil {
 			return o
@@ -144,7 +144,7 @@ func (c *catalog) anywhere(scope string) bool {
 }
 
 // owns reports whether the connection is the client's.
-func (o *owned) owns(client string) bool {
+func (o *catalogConnection) owns(client string) bool {
 	if o == nil {
 		return false
 	}

@@ -17,7 +17,7 @@ const (
 // ceiling holds it, and brings the verdict under the lifetimes of the catalog. What a rule grants by itself stands. As
 // among rules, what is granted without an obligation goes before; of scopes under obligations, the first that implies
 // another one counts for it.
-func (e *evaluation) imply(known *described, start int) {
+func (e *evaluation) imply(known *catalogResource, start int) {
 	v := &e.verdict
 	asked := len(v.Reasons)
 	for _, bound := range [2]bool{false, true} {
@@ -77,13 +77,11 @@ func (e *evaluation) implied(scope string, by lineage.Reason, r *rule, start int
 		return
 	}
 	why.Refresh = why.Refresh || by.Refresh
-	why.Delegates = append(slices.Clone(why.Delegates), by.Delegates...)
-	slices.Sort(why.Delegates)
-	why.Delegates = slices.Compact(why.Delegates)
+	why.Delegates = normal(slices.Concat(why.Delegates, by.Delegates))
 }
 
 // lifetime is how long a token may live that holds the scope, if it is granted; zero: the catalog says nothing.
-func (d *described) lifetime(why lineage.Reason) time.Duration {
+func (d *catalogResource) lifetime(why lineage.Reason) time.Duration {
 	if s := d.scope(why.Scope); why.Granted && s != nil {
 		return s.lifetime
 	}

@@ -10,7 +10,7 @@ import (
 
 // implications works out what each scope of a resource implies: all that it names, and what those imply. implied holds the
 // list of each scope that has one. A resource has at most canon.MaxScopes scopes, which bounds the work and the result.
-func (r *reader) implications(d *described, implied map[string]*yaml.Node) {
+func (r *reader) implications(d *catalogResource, implied map[string]*yaml.Node) {
 	direct := make([][]uint8, len(d.scopes))
 	for i := range d.scopes {
 		if n := implied[d.scopes[i].name]; n != nil {
@@ -35,7 +35,7 @@ func (r *reader) implications(d *described, implied map[string]*yaml.Node) {
 }
 
 // implies reads the scopes that one names, which are of the same resource.
-func (r *reader) implies(d *described, n *yaml.Node) []uint8 {
+func (r *reader) implies(d *catalogResource, n *yaml.Node) []uint8 {
 	var out []uint8
 	for _, item := range r.list(n, "implies", canon.MaxScopes) {
 		name := r.exact(item, "implies", scopeOf)

@@ -17,19 +17,19 @@ func parseCatalog(file string, data []byte) (*catalogFile, []Problem) {
 		return nil, []Problem{{File: file, Line: bad.Line, Message: bounded(bad.Message)}}
 	}
 	r := &reader{file: file}
-	c := &catalogFile{file: file, resources: map[string]*described{}, connections: map[string]*owned{}}
+	c := &catalogFile{file: file, resources: map[string]*catalogResource{}, connections: map[string]*catalogConnection{}}
 	f := r.fields(node, catalogName, "resources", "connections")
 	if f != nil && len(node.Content) == 0 {
 		r.fail(node, "%s: needs resources or connections", catalogName)
 	}
 	if n := f["resources"]; n != nil {
 		for _, item := range r.list(n, "resources", maxCatalog) {
-			r.described(c, item)
+			r.catalogResource(c, item)
 		}
 	}
 	if n := f["connections"]; n != nil {
 		for _, item := range r.list(n, "connections", maxCatalog) {
-			r.owned(c, item)
+			r.catalogConnection(c, item)
 		}
 	}
 	if len(r.problems) > 0 {
@@ -58,8 +58,8 @@ func (r *reader) exact(n *yaml.Node, what string, check func(string) (string, er
 
 func scopeOf(s string) (string, error) { return s, canon.Scope(s) }
 
-// described reads one resource with its scopes.
-func (r *reader) described(c *catalogFile, n *yaml.Node) {
+// catalogResource reads one resource with its scopes.
+func (r *reader) catalogResource(c *catalogFile, n *yaml.Node) {
 	f := r.fields(n, "resources", "resource", "scopes")
 	switch {
 	case f == nil:
@@ -76,7 +76,7 @@ func (r *reader) described(c *catalogFile, n *yaml.Node) {
 		r.fail(f["resource"], "resource: %q twice", bounded(id))
 		return
 	}
-	d := &described{id: id, line: f["resource"].Line}
+	d := &catalogResource{id: id, line: f["resource"].Line}
 	before := len(r.problems)
 	implied := map[string]*yaml.Node{}
 	for _, item := range r.list(f["scopes"], "scopes", canon.MaxScopes) {
@@ -92,7 +92,7 @@ func (r *reader) described(c *catalogFile, n *yaml.Node) {
 }
 
 // catalogScope reads one scope. What it implies may stand below it, and is put down for later.
-func (r *reader) catalogScope(d *described, implied map[string]*yaml.Node, n *yaml.Node) {
+func (r *reader) catalogScope(d *catalogResource, implied map[string]*yaml.Node, n *yaml.Node) {
 	f := r.fields(n, "scopes", "scope", "implies", "sensitivity", "lifetime")
 	switch {
 	case f == nil:
@@ -133,8 +133,8 @@ func (r *reader) sensitivity(n *yaml.Node) sensitivity {
 	return unstated
 }
 
-// owned reads one connection with its clients.
-func (r *reader) owned(c *catalogFile, n *yaml.Node) {
+// catalogConnection reads one connection with its clients.
+func (r *reader) catalogConnection(c *catalogFile, n *yaml.Node) {
 	f := r.fields(n, "connections", "connection", "clients")
 	switch {
 	case f == nil:
@@ -151,7 +151,7 @@ func (r *reader) owned(c *catalogFile, n *yaml.Node) {
 		r.fail(f["connection"], "connection: %q twice", bounded(name))
 		return
 	}
-	o := &owned{line: f["connection"].Line}
+	o := &catalogConnection{line: f["connection"].Line}
 	for _, item := range r.list(f["clients"], "clients", maxCatalog) {
 		client := r.exact(item, "clients", nameOf)
 		if at, found := slices.BinarySearch(o.clients, client); found {

@@ -36,7 +36,7 @@ func textList(r *rand.Rand, from []string) string {
 	return "[" + strings.Join(out, ", ") + "]"
 }
 
-// randomCondition makes a condition of the kinds that Check thinks through, and some that it does not.
+// randomCondition makes a condition of the kinds that Check analyses, and some that it does not.
 func randomCondition(r *rand.Rand, depth int) string {
 	if depth > 0 {
 		a, b := randomCondition(r, depth-1), randomCondition(r, depth-1)
@@ -139,8 +139,8 @@ func TestWhatNeverMatchesNeverDoes(t *testing.T) {
 		}
 		checked, err := check(env, text)
 		require.NoError(t, err)
-		think, root := thinker{checked.NativeRep()}, checked.NativeRep().Expr()
-		neverTrue, neverFalse := think.comes(root, true).never(), think.comes(root, false).never()
+		a, root := analysis{checked.NativeRep()}, checked.NativeRep().Expr()
+		neverTrue, neverFalse := a.comes(root, true).never(), a.comes(root, false).never()
 		seen := map[outcome]bool{}
 		for _, s := range slots {
 			out, _ := p.run(s)

@@ -14,7 +14,7 @@ type state map[string]constraint
 // cases are states of which at least one is true wherever a condition comes out as it should. None: it never does.
 type cases []state
 
-// Limits on how far conditions are thought through. Beyond them less is known, and nothing is wrong.
+// Limits on how far conditions are analysed. Beyond them less is known, and nothing is wrong.
 const (
 	maxCases    = 64  // of one condition
 	maxProducts = 256 // states combined by one operator

@@ -9,23 +9,20 @@ import (
 	"cel.dev/cel-go/common/types"
 )
 
-// thinker works out from a checked condition in which cases it comes out true, or false. Its answer covers more requests
+// analysis works out from a checked condition in which cases it comes out true, or false. Its answer covers more requests
 // than there are, never fewer: a condition with no cases cannot come out so. What fails to evaluate is neither.
-type thinker struct{ checked *ast.AST }
+type analysis struct{ checked *ast.AST }
 
 // comes returns the cases in which e is cleanly what is wanted.
-func (t thinker) comes(e ast.Expr, want bool) cases {
+func (t analysis) comes(e ast.Expr, want bool) cases {
 	if v, ok := literal(e); ok {
-		if v == types.Bool(want) {
-			return anything()
-		}
-		return nothing()
+		return constant(v == types.Bool(want))
 	}
 	if e.Kind() != ast.CallKind {
 		return t.reads(e, truth(t.key(e), want))
 	}
 	call := e.AsCall()
-	args := operands(call)
+	args := arguments(call)
 	switch fn := call.FunctionName(); fn {
 	case operators.LogicalNot:
 		return t.comes(args[0], !want)
@@ -52,7 +49,7 @@ func (t thinker) comes(e ast.Expr, want bool) cases {
 }
 
 // reads adds to cases what must be there for e to be read at all.
-func (t thinker) reads(e ast.Expr, c cases) cases {
+func (t analysis) reads(e ast.Expr, c cases) cases {
 	switch e.Kind() {
 	case ast.IdentKind:
 		for _, of := range [2]string{"task", "parent"} {
@@ -75,7 +72,7 @@ func (t thinker) reads(e ast.Expr, c cases) cases {
 		case operators.LogicalAnd, operators.LogicalOr, operators.Conditional, operators.NotStrictlyFalse:
 			return c // these can do without an operand
 		}
-		for _, x := range operands(e.AsCall()) {
+		for _, x := range arguments(e.AsCall()) {
 			c = t.reads(x, c)
 		}
 	}
@@ -83,11 +80,11 @@ func (t thinker) reads(e ast.Expr, c cases) cases {
 }
 
 // value returns the case in which e is as the constraint says, within what it can be at all.
-func (t thinker) value(e ast.Expr, c constraint) cases {
+func (t analysis) value(e ast.Expr, c constraint) cases {
 	return t.reads(e, fact(t.key(e), t.domain(e).meet(c)))
 }
 
-func (t thinker) equal(a, b ast.Expr, want bool) cases {
+func (t analysis) equal(a, b ast.Expr, want bool) cases {
 	v, ok := literal(b)
 	if !ok {
 		a, b = b, a
@@ -107,7 +104,7 @@ func (t thinker) equal(a, b ast.Expr, want bool) cases {
 	return t.value(a, noneOf(v))
 }
 
-func (t thinker) equalTerms(a, b ast.Expr, want bool) cases {
+func (t analysis) equalTerms(a, b ast.Expr, want bool) cases {
 	ka, kb := t.key(a), t.key(b)
 	known := truth(equalKey(ka, kb), want)
 	if want {
@@ -124,7 +121,7 @@ func constant(holds bool) cases {
 }
 
 // ordered goes through <, <=, > and >=. What cannot be ordered fails to evaluate, so that not less is at least.
-func (t thinker) ordered(fn string, a, b ast.Expr, want bool) cases {
+func (t analysis) ordered(fn string, a, b ast.Expr, want bool) cases {
 	down := fn == operators.Less || fn == operators.LessEquals
 	open := fn == operators.Less || fn == operators.Greater
 	if !want {
@@ -155,7 +152,7 @@ func (t thinker) ordered(fn string, a, b ast.Expr, want bool) cases {
 }
 
 // orderedTerms remembers how two values compare, so that the opposite contradicts it.
-func (t thinker) orderedTerms(a, b ast.Expr, down, open bool) cases {
+func (t analysis) orderedTerms(a, b ast.Expr, down, open bool) cases {
 	low, high := t.key(a), t.key(b)
 	if !down {
 		low, high = high, low
@@ -171,7 +168,7 @@ func lessKey(a, b string) string { return callKey(operators.Less, a, b) }
 
 func equalKey(a, b string) string { return callKey(operators.Equals, min(a, b), max(a, b)) }
 
-func (t thinker) in(e, elem, set ast.Expr, want bool) cases {
+func (t analysis) in(e, elem, set ast.Expr, want bool) cases {
 	v, isLiteral := literal(elem)
 	if list, ok := literals(set); ok && len(list) == 0 {
 		return constant(!want) // elem is not even read
@@ -195,7 +192,7 @@ func (t thinker) in(e, elem, set ast.Expr, want bool) cases {
 	return t.reads(e, truth(t.key(e), want))
 }
 
-func (t thinker) subset(e, a, b ast.Expr, want bool) cases {
+func (t analysis) subset(e, a, b ast.Expr, want bool) cases {
 	part, isPart := literalTexts(a)
 	whole, isWhole := literalTexts(b)
 	itself := t.reads(e, truth(t.key(e), want))
@@ -213,7 +210,7 @@ func (t thinker) subset(e, a, b ast.Expr, want bool) cases {
 }
 
 // text remembers a test of a text: values that are known otherwise have to pass it.
-func (t thinker) text(e ast.Expr, fn string, args []ast.Expr, want bool) cases {
+func (t analysis) text(e ast.Expr, fn string, args []ast.Expr, want bool) cases {
 	itself := t.reads(e, truth(t.key(e), want))
 	v, _ := literal(args[1])
 	if s, ok := v.(types.String); ok {

@@ -7,22 +7,18 @@ import (
 	"github.com/tokenboundary/tokenboundary"
 )
 
-var partyKinds = oneOfTexts([]string{"human", "agent", "workload"})
+var partyKinds = oneOfTexts("human", "agent", "workload")
 
 // domains are what variables can be at all, where that is a closed list.
 var domains = map[string]constraint{
-	"grant": oneOfTexts([]string{
-		string(tokenboundary.ClientCredentials), string(tokenboundary.Exchange), string(tokenboundary.Refresh),
-	}),
+	"grant": oneOfTexts(string(tokenboundary.Exchange), string(tokenboundary.ClientCredentials), string(tokenboundary.Refresh)),
 	// The kinds of client that can be granted something.
-	"client.kind": oneOfTexts([]string{
-		string(tokenboundary.KindAgent), string(tokenboundary.KindWorkload), string(tokenboundary.KindHumanApp),
-	}),
+	"client.kind":       oneOfTexts(string(tokenboundary.KindAgent), string(tokenboundary.KindWorkload), string(tokenboundary.KindHumanApp)),
 	"subject.kind":      partyKinds,
 	"session.kind":      partyKinds,
-	"actor.kind":        oneOfTexts([]string{"human", "agent", "workload", ""}), // of a chain from elsewhere nothing is known
-	sensitivityVariable: oneOfTexts([]string{"low", "medium", "high", "unknown"}),
-	"risk.level":        oneOfTexts([]string{"low", "medium", "high", "unknown"}),
+	"actor.kind":        oneOfTexts("human", "agent", "workload", ""), // of a chain from elsewhere nothing is known
+	sensitivityVariable: oneOfTexts("low", "medium", "high", "unknown"),
+	"risk.level":        oneOfTexts("low", "medium", "high", "unknown"),
 }
 
 // parts are the least and the greatest that the parts of a time can be.
@@ -32,7 +28,7 @@ var parts = map[string][2]types.Int{
 }
 
 // domain is what e can be at all.
-func (t thinker) domain(e ast.Expr) constraint {
+func (t analysis) domain(e ast.Expr) constraint {
 	switch e.Kind() {
 	case ast.IdentKind:
 		return domains[t.name(e)]
@@ -42,7 +38,7 @@ func (t thinker) domain(e ast.Expr) constraint {
 			return constraint{low: types.Int(0)}
 		}
 		p, ok := parts[call.FunctionName()]
-		if ok && t.typeOf(operands(call)[0]).Kind() == types.TimestampKind {
+		if ok && t.typeOf(arguments(call)[0]).Kind() == types.TimestampKind {
 			return constraint{low: p[0], high: p[1]}
 		}
 	}

@@ -9,10 +9,10 @@ import (
 	"cel.dev/cel-go/common/types/ref"
 )
 
-func (t thinker) typeOf(e ast.Expr) *types.Type { return t.checked.GetType(e.ID()) }
+func (t analysis) typeOf(e ast.Expr) *types.Type { return t.checked.GetType(e.ID()) }
 
 // name returns the variable that e is; "" where it is none.
-func (t thinker) name(e ast.Expr) string {
+func (t analysis) name(e ast.Expr) string {
 	if e.Kind() != ast.IdentKind {
 		return ""
 	}
@@ -23,7 +23,7 @@ func (t thinker) name(e ast.Expr) string {
 }
 
 // key writes e so that two expressions with one key have one value during an evaluation.
-func (t thinker) key(e ast.Expr) string {
+func (t analysis) key(e ast.Expr) string {
 	switch e.Kind() {
 	case ast.IdentKind:
 		return t.name(e)
@@ -37,17 +37,18 @@ func (t thinker) key(e ast.Expr) string {
 		}
 		return t.key(s.Operand()) + "." + s.FieldName()
 	case ast.ListKind:
-		return callKey("list", t.keys(e.AsList().Elements())...)
+		return callKey("list", t.keys(e)...)
 	case ast.CallKind:
-		return callKey(e.AsCall().FunctionName(), t.keys(operands(e.AsCall()))...)
+		return callKey(e.AsCall().FunctionName(), t.keys(e)...)
 	case ast.ComprehensionKind:
-		c := e.AsComprehension()
-		return callKey("for "+c.IterVar(), t.keys([]ast.Expr{c.IterRange(), c.AccuInit(), c.LoopCondition(), c.LoopStep(), c.Result()})...)
+		return callKey("for "+e.AsComprehension().IterVar(), t.keys(e)...)
 	}
 	return fmt.Sprintf("node %d", e.ID())
 }
 
-func (t thinker) keys(list []ast.Expr) []string {
+// keys are those of the parts of e.
+func (t analysis) keys(e ast.Expr) []string {
+	list := children(e)
 	out := make([]string, len(list))
 	for i, x := range list {
 		out[i] = t.key(x)
@@ -60,8 +61,8 @@ func callKey(fn string, args ...string) string { return fn + "(" + strings.Join(
 // presenceKey is the key of has(of.field), which is what "field" in of asks too.
 func presenceKey(of, field string) string { return callKey("has", of, fmt.Sprintf("%q", field)) }
 
-// operands are the arguments of a call, the one it is a member of first.
-func operands(call ast.CallExpr) []ast.Expr {
+// arguments are those of a call, the one it is a member of first.
+func arguments(call ast.CallExpr) []ast.Expr {
 	if call.IsMemberFunction() {
 		return append([]ast.Expr{call.Target()}, call.Args()...)
 	}
@@ -77,7 +78,7 @@ func literal(e ast.Expr) (ref.Val, bool) {
 		call := e.AsCall()
 		fn := call.FunctionName()
 		to := map[string]ref.Type{"timestamp": types.TimestampType, "duration": types.DurationType}[fn]
-		if to == nil || len(operands(call)) != 1 || call.Args()[0].Kind() != ast.LiteralKind {
+		if to == nil || len(arguments(call)) != 1 || call.Args()[0].Kind() != ast.LiteralKind {
 			return nil, false
 		}
 		v := call.Args()[0].AsLiteral().ConvertToType(to)

@@ -17,7 +17,7 @@ const (
 	connectionVariable = "connection"
 )
 
-// conditions thinks through each distinct condition, on all processors.
+// conditions analyses each distinct condition, on all processors.
 func (c *checker) conditions() error {
 	env, err := environment()
 	if err != nil {
@@ -44,7 +44,7 @@ func (c *checker) conditions() error {
 			errs[i] = err
 			return
 		}
-		t, root, known := thinker{checked.NativeRep()}, checked.NativeRep().Expr(), c.known[texts[i]]
+		t, root, known := analysis{checked.NativeRep()}, checked.NativeRep().Expr(), c.known[texts[i]]
 		known.holds, known.not, known.cost = t.comes(root, true), t.comes(root, false), estimate.Max
 		confined := []string{clientVariable, connectionVariable, resourceVariable, scopesVariable, sensitivityVariable}
 		known.local = known.holds.mentions(confined...) || known.not.mentions(confined...)
@@ -84,11 +84,11 @@ func pointers(rules []rule) []*rule {
 func (c *checker) confines(d *document, r *rule) state {
 	s := state{}
 	if !d.guard && c.leaf(d).catalog == nil {
-		s[sensitivityVariable] = oneOfTexts([]string{"unknown"})
+		s[sensitivityVariable] = oneOfTexts("unknown")
 	}
 	confine := func(key string, list []string) {
 		if len(list) > 0 && !slices.Contains(list, wildcard) {
-			s[key] = oneOfTexts(list)
+			s[key] = oneOfTexts(list...)
 		}
 	}
 	confine(clientVariable, d.bind.clients)

@@ -7,7 +7,7 @@ import (
 
 // grants are the scopes that rules name, by what a catalog says of the resources that the rules are for.
 type grants struct {
-	at         map[*described]map[string]bool
+	at         map[*catalogResource]map[string]bool
 	everywhere map[*catalog]map[string]bool // at each resource that a catalog lists, there and above
 }
 
@@ -41,7 +41,7 @@ func (c *checker) impliedByDefault(d *document, scope string) bool {
 }
 
 // implied returns what a scope of the resource implies.
-func (d *described) implied(scope string) map[string]bool {
+func (d *catalogResource) implied(scope string) map[string]bool {
 	out := map[string]bool{}
 	if d == nil || d.scope(scope) == nil {
 		return out
@@ -57,7 +57,7 @@ func (c *checker) scopes() {
 	if len(c.set.catalogs) == 0 {
 		return
 	}
-	g := grants{map[*described]map[string]bool{}, map[*catalog]map[string]bool{}}
+	g := grants{map[*catalogResource]map[string]bool{}, map[*catalog]map[string]bool{}}
 	for _, d := range c.docs {
 		if !d.guard {
 			g.note(d, c.leaf(d).catalog)
@@ -111,7 +111,7 @@ func add[K comparable](to map[K]map[string]bool, key K, scopes map[string]bool) 
 }
 
 // unused reports the scopes of a resource that nothing grants; in one finding, where that is all of them.
-func (c *checker) unused(file string, r *described, granted map[string]bool) {
+func (c *checker) unused(file string, r *catalogResource, granted map[string]bool) {
 	reached := map[string]bool{}
 	for s := range granted {
 		if r.scope(s) != nil {

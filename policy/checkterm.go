@@ -40,12 +40,14 @@ const maxKnown = 256
 
 func oneOf(values ...ref.Val) constraint { return constraint{closed: true, one: values} }
 
-func oneOfTexts(list []string) constraint {
-	c := constraint{closed: true}
-	for _, s := range list {
-		c.one = append(c.one, types.String(s))
+func oneOfTexts(list ...string) constraint { return oneOf(textVals(list...)...) }
+
+func textVals(list ...string) []ref.Val {
+	out := make([]ref.Val, len(list))
+	for i, s := range list {
+		out[i] = types.String(s)
 	}
-	return c
+	return out
 }
 
 func noneOf(values ...ref.Val) constraint { return constraint{not: values} }

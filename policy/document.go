@@ -243,10 +243,8 @@ func (r *reader) ruleHead(d *document, n *yaml.Node, what string, allowed ...str
 
 // nameHint returns the name of a rule that is about to be read, for messages about it.
 func nameHint(n *yaml.Node) string {
-	for key, value := range yamldoc.Pairs(n) {
-		if key.Value == "rule" && validName(value.Value) {
-			return value.Value
-		}
+	if name := yamldoc.Member(n, "rule"); name != nil && validName(name.Value) {
+		return name.Value
 	}
 	return ""
 }

@@ -26,10 +26,7 @@ func (s *Set) Evaluate(ctx context.Context, facts tokenboundary.Facts) (tokenbou
 	v.Path, v.Controls = l.path, slices.Clone(l.controls)
 	v.Depth, v.Derivations = l.limits.depth, l.limits.derivations
 	v.Lifetime, v.Recheck = l.limits.lifetime, l.limits.recheck
-	scopes := facts.Scopes
-	if len(scopes) == 0 {
-		scopes = l.defaults
-	}
+	scopes := l.asked(&facts)
 	if len(scopes) > canon.MaxScopes {
 		return denied(v, tokenboundary.CodeInvalidScope, lineage.Reason{Why: "too many scopes"}), nil
 	}
@@ -44,6 +41,14 @@ func (s *Set) Evaluate(ctx context.Context, facts tokenboundary.Facts) (tokenbou
 		return tokenboundary.Verdict{}, err
 	}
 	return e.verdict, nil
+}
+
+// asked returns the scopes that are asked for, or what the leaf has as its default.
+func (l *leaf) asked(f *tokenboundary.Facts) []string {
+	if len(f.Scopes) == 0 {
+		return l.defaults
+	}
+	return f.Scopes
 }
 
 // denied returns v as a denial for the reasons. It keeps what says who decided.
@@ -104,13 +109,8 @@ func (e *evaluation) decide() error {
 
 // denials evaluates the deny rules from the root to the leaf and returns the first that is not cleanly false.
 func (e *evaluation) denials() (*lineage.Reason, error) {
-	for _, r := range e.leaf.guard.denies {
+	for r := range e.leaf.denyRules() {
 		if no, err := e.denial(r); no != nil || err != nil {
-			return no, err
-		}
-	}
-	for i := range e.leaf.denies {
-		if no, err := e.denial(&e.leaf.denies[i]); no != nil || err != nil {
 			return no, err
 		}
 	}

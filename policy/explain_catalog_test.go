@@ -30,7 +30,7 @@ allow:
 	f := request()
 	f.Scopes = []string{"cases:write"}
 	x := explain(t, s, f)
-	require.Equal(t, Limit{"lifetime", "2m0s", "catalog.yaml"}, x.Limits[0], "of what is implied")
+	require.Equal(t, Limit{"lifetime", "2m", "catalog.yaml"}, x.Limits[0], "of what is implied")
 	require.Equal(t, []ScopeResult{
 		{Resource: crm, Scope: "cases:read", Fate: Granted, Rule: "/crm#writes", Why: "implied by cases:write"},
 		{Resource: crm, Scope: "cases:write", Fate: Granted, Rule: "/crm#writes"},

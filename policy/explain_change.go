@@ -124,7 +124,7 @@ func (q *search) hopeless(l *leaf, resources []string, v tokenboundary.Verdict) 
 
 // changes says what the edits of an option are.
 func (q *search) changes(o option) []Change {
-	from := &sight{vars: newSlots()}
+	from := &trace{vars: newSlots()}
 	from.vars.facts, from.vars.scopes = q.facts, q.scopes
 	from.vars.resource = strings.Join(q.facts.Resources, " ")
 	var out []Change

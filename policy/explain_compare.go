@@ -120,24 +120,6 @@ func (s *solver) beside(path []string, operator string, bound ref.Val) ref.Val {
 // pool is the literals that the conditions compare each variable with.
 type pool map[string][]ref.Val
 
-// kinds of what has few values anyway.
-var kinds = pool{
-	"grant":        textVals("token_exchange", "client_credentials", "refresh_token"),
-	"risk.level":   textVals("low", "medium", "high"),
-	"session.kind": textVals("human", "agent", "workload"),
-	"subject.kind": textVals("human", "agent", "workload"),
-	"actor.kind":   textVals("human", "agent", "workload"),
-	"client.kind":  textVals("agent", "workload", "human-app"),
-}
-
-func textVals(list ...types.String) []ref.Val {
-	out := make([]ref.Val, len(list))
-	for i, w := range list {
-		out[i] = w
-	}
-	return out
-}
-
 // gather adds the literals of a condition.
 func (p pool) gather(e ast.Expr) {
 	if e.Kind() != ast.CallKind {
@@ -171,10 +153,7 @@ func (p pool) note(name string, e ast.Expr) {
 	if e.Kind() != ast.LiteralKind || len(p[name]) >= most {
 		return
 	}
-	for _, v := range p[name] {
-		if v.Equal(e.AsLiteral()) == types.True {
-			return
-		}
+	if v := e.AsLiteral(); !isIn(v, p[name]) {
+		p[name] = append(p[name], v)
 	}
-	p[name] = append(p[name], e.AsLiteral())
 }

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"cel.dev/cel-go/common/types"
+	"cel.dev/cel-go/common/types/ref"
 
 	"github.com/tokenboundary/tokenboundary"
 	"github.com/tokenboundary/tokenboundary/internal/canon"
@@ -19,16 +20,11 @@ func (q *search) obstacles(f *tokenboundary.Facts) []option {
 	if _, why := l.catalog.refuses(f.Client.ID, f.Connection, resources); why != "" {
 		return q.targets(f)
 	}
-	scopes := f.Scopes
-	if len(scopes) == 0 {
-		scopes = l.defaults
-	}
+	scopes := l.asked(f)
 	if len(scopes) == 0 {
 		return l.askable()
 	}
-	sl := newSlots()
-	sl.facts, sl.catalog, sl.scopes = *f, l.catalog, scopes
-	r := &rules{search: q, leaf: l, slots: sl, pool: q.comparands(l)}
+	r := &rules{search: q, leaf: l, slots: l.slots(f, scopes), pool: q.comparands(l)}
 	free, ok := r.denials(resources)
 	if !ok {
 		return nil
@@ -63,7 +59,7 @@ type rules struct {
 // denials returns the options under which no deny rule is in the way; false where nothing is known to help.
 func (r *rules) denials(resources []string) ([]option, bool) {
 	free := []option{nil}
-	for _, rule := range r.leaf.denyRules() {
+	for rule := range r.leaf.denyRules() {
 		targets := noTarget
 		if rule.prog.usesTarget {
 			targets = resources
@@ -75,15 +71,6 @@ func (r *rules) denials(resources []string) ([]option, bool) {
 		}
 	}
 	return free, true
-}
-
-// denyRules returns all deny rules from the root to the leaf.
-func (l *leaf) denyRules() []*rule {
-	out := slices.Clone(l.guard.denies)
-	for i := range l.denies {
-		out = append(out, &l.denies[i])
-	}
-	return out
 }
 
 // grants returns the options under which a rule grants the scope: none that is empty unless one does already.
@@ -111,20 +98,25 @@ func (r *rules) solve(rule *rule, resource string, want bool) []option {
 	return (&solver{seen, r.search, r.pool}).solve(seen.root, want)
 }
 
+// unset is what a variable of few values is where nothing is said of it. No change asks for that.
+var unset = textVals("", "unknown")
+
 // comparands gathers what the conditions of the leaf compare variables with.
 func (q *search) comparands(l *leaf) pool {
 	p := pool{}
-	for name, list := range kinds {
-		p[name] = slices.Clone(list)
+	for name, c := range domains {
+		p[name] = slices.DeleteFunc(slices.Clone(c.one), func(v ref.Val) bool { return isIn(v, unset) })
 	}
-	list := l.denyRules()
-	for i := range l.allows {
-		list = append(list, &l.allows[i])
-	}
-	for _, r := range list {
+	gather := func(r *rule) {
 		if v := q.views.of(r.prog); v != nil {
 			p.gather(v.root)
 		}
+	}
+	for r := range l.denyRules() {
+		gather(r)
+	}
+	for i := range l.allows {
+		gather(&l.allows[i])
 	}
 	return p
 }

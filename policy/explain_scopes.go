@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/tokenboundary/tokenboundary"
+	"github.com/tokenboundary/tokenboundary/internal/yamldoc"
 	"github.com/tokenboundary/tokenboundary/lineage"
 )
 
@@ -76,17 +77,6 @@ func otherwise(r lineage.Reason) string {
 	return ", and nothing would grant it: " + r.Why
 }
 
-// holding returns the obligations that hold a scope back.
-func holding(all []lineage.Obligation, scope string) []lineage.Obligation {
-	var out []lineage.Obligation
-	for _, o := range all {
-		if slices.Contains(o.Scopes, scope) {
-			out = append(out, o)
-		}
-	}
-	return out
-}
-
 // limits says where each limit comes from.
 func (w *walk) limits(v tokenboundary.Verdict) []Limit {
 	l := w.leaf
@@ -95,7 +85,7 @@ func (w *walk) limits(v tokenboundary.Verdict) []Limit {
 		in.lifetime, in.recheck = v.Lifetime, v.Recheck
 	}
 	return []Limit{
-		{"lifetime", in.lifetime.String(), w.source(in, func(l limits) int64 { return int64(l.lifetime) })},
+		{"lifetime", yamldoc.FormatDuration(in.lifetime), w.source(in, func(l limits) int64 { return int64(l.lifetime) })},
 		{"depth", strconv.Itoa(in.depth), w.source(in, func(l limits) int64 { return int64(l.depth) })},
 		{"derivations", derivationsText(in.derivations), w.source(in, func(l limits) int64 { return int64(l.derivations) })},
 		{"recheck", recheckText(in.recheck), w.source(in, func(l limits) int64 { return int64(l.recheck) })},
@@ -113,7 +103,7 @@ func recheckText(d time.Duration) string {
 	if d == 0 {
 		return "none"
 	}
-	return d.String()
+	return yamldoc.FormatDuration(d)
 }
 
 // source finds who set a limit that is in force: the outermost guardrail that set it so low, the leaf, or a rule that
@@ -137,11 +127,11 @@ func (w *walk) source(in limits, get func(limits) int64) string {
 			return r.id
 		}
 	}
-	return w.described(value)
+	return w.catalogFile(value)
 }
 
-// described finds the catalog that gives a granted scope the lifetime.
-func (w *walk) described(value int64) string {
+// catalogFile finds the catalog that gives a granted scope the lifetime.
+func (w *walk) catalogFile(value int64) string {
 	for _, reason := range w.verdict.Reasons {
 		for c := w.leaf.catalog; c != nil; c = c.above {
 			if d := c.resources[reason.Resource]; d != nil && int64(d.lifetime(reason)) == value {

@@ -13,7 +13,7 @@ import (
 
 // solver finds what would make a condition true or false, judged by what its parts come to now.
 type solver struct {
-	*sight
+	*trace
 	search *search
 	pool   pool
 }
@@ -53,10 +53,7 @@ func (s *solver) atom(e ast.Expr, want bool) []option {
 		return nil
 	}
 	call := e.AsCall()
-	args := call.Args()
-	if call.IsMemberFunction() {
-		args = append([]ast.Expr{call.Target()}, args...)
-	}
+	args := arguments(call)
 	var out []option
 	switch fn := call.FunctionName(); fn {
 	case operators.LogicalNot:
@@ -89,7 +86,7 @@ func (s *solver) readsClock(e ast.Expr) bool {
 	if strings.HasPrefix(call.FunctionName(), "get") && call.IsMemberFunction() {
 		return slices.Equal(pathOf(call.Target()), []string{"now"})
 	}
-	return slices.ContainsFunc(call.Args(), s.readsClock) || call.IsMemberFunction() && s.readsClock(call.Target())
+	return slices.ContainsFunc(arguments(call), s.readsClock)
 }
 
 // flag is about a variable of type bool, or has().
@@ -124,7 +121,7 @@ func (s *solver) equal(a, b ast.Expr, want bool) []option {
 		case want:
 			out = append(out, to(path, v)...)
 		default:
-			out = append(out, s.different(path, v, func(x ref.Val) bool { return x.Equal(v) == types.True })...)
+			out = append(out, s.different(path, v, func(x ref.Val) bool { return same(x, v) })...)
 		}
 	}
 	return out
@@ -197,8 +194,7 @@ func (s *solver) subset(a, b ast.Expr, want bool) []option {
 		return nil
 	}
 	var out []option
-	within := slices.DeleteFunc(slices.Clone(part), func(x string) bool { return !slices.Contains(whole, x) })
-	if path := pathOf(a); path != nil && len(within) > 0 {
+	if within, path := shared(part, whole), pathOf(a); path != nil && len(within) > 0 {
 		out = toWords(path, within)
 	}
 	if path := pathOf(b); path != nil && len(part) > 0 {

@@ -226,10 +226,10 @@ allow:
 `)})
 	f := request()
 	require.Equal(t, []Limit{
-		{"lifetime", "10m0s", "/a/crm#reads"}, {"depth", "4", "a/boundary.yaml"}, {"derivations", "none", ""}, {"recheck", "5m0s", "a/crm.yaml"},
+		{"lifetime", "10m", "/a/crm#reads"}, {"depth", "4", "a/boundary.yaml"}, {"derivations", "none", ""}, {"recheck", "5m", "a/crm.yaml"},
 	}, explain(t, s, f).Limits)
 	f.Task = nil
-	require.Equal(t, Limit{"lifetime", "1h0m0s", "boundary.yaml"}, explain(t, s, f).Limits[0], "what would be in force")
+	require.Equal(t, Limit{"lifetime", "1h", "boundary.yaml"}, explain(t, s, f).Limits[0], "what would be in force")
 }
 
 // The verdict is Evaluate's, a rule that Evaluate got to is marked so, and what the scopes say is what the verdict says.

@@ -12,9 +12,9 @@ import (
 )
 
 // values returns what the condition reads, each once.
-func (s *sight) values(texts map[string]string) []Value {
+func (s *trace) values(texts map[string]string) []Value {
 	var out []Value
-	s.each(s.root, func(path []string) {
+	eachPath(s.root, func(path []string) {
 		name := strings.Join(path, ".")
 		if !slices.ContainsFunc(out, func(v Value) bool { return v.Name == name }) {
 			out = append(out, Value{name, s.textOf(name, path, texts)})
@@ -24,7 +24,7 @@ func (s *sight) values(texts map[string]string) []Value {
 }
 
 // textOf returns a value as JSON. Only what differs between resources is not the same throughout a request.
-func (s *sight) textOf(name string, path []string, texts map[string]string) string {
+func (s *trace) textOf(name string, path []string, texts map[string]string) string {
 	if slices.Contains(targetVariables, path[0]) {
 		return jsonText(s.read(path))
 	}
@@ -36,31 +36,14 @@ func (s *sight) textOf(name string, path []string, texts map[string]string) stri
 	return text
 }
 
-// each calls f for every variable, or member of one, that is read under e.
-func (s *sight) each(e ast.Expr, f func(path []string)) {
+// eachPath calls f for every variable, or member of one, that is read under e.
+func eachPath(e ast.Expr, f func(path []string)) {
 	if path := pathOf(e); path != nil {
 		f(path)
 		return
 	}
-	switch e.Kind() {
-	case ast.SelectKind:
-		s.each(e.AsSelect().Operand(), f)
-	case ast.ListKind:
-		for _, x := range e.AsList().Elements() {
-			s.each(x, f)
-		}
-	case ast.CallKind:
-		if e.AsCall().IsMemberFunction() {
-			s.each(e.AsCall().Target(), f)
-		}
-		for _, x := range e.AsCall().Args() {
-			s.each(x, f)
-		}
-	case ast.ComprehensionKind:
-		c := e.AsComprehension()
-		for _, x := range []ast.Expr{c.IterRange(), c.LoopCondition(), c.LoopStep(), c.Result()} {
-			s.each(x, f)
-		}
+	for _, x := range children(e) {
+		eachPath(x, f)
 	}
 }
 
@@ -84,7 +67,7 @@ func pathOf(e ast.Expr) []string {
 func asksFor(e ast.Expr) bool { return e.Kind() == ast.SelectKind && e.AsSelect().IsTestOnly() }
 
 // read returns the value at a path.
-func (s *sight) read(path []string) ref.Val {
+func (s *trace) read(path []string) ref.Val {
 	v := s.vars.value(slotOf[path[0]])
 	for _, member := range path[1:] {
 		m, ok := v.(traits.Mapper)
@@ -100,7 +83,7 @@ func (s *sight) read(path []string) ref.Val {
 
 // unvisited returns what a part comes to that was not evaluated because what it is compared with failed, if that is
 // simple to tell.
-func (s *sight) unvisited(e ast.Expr) (ref.Val, bool) {
+func (s *trace) unvisited(e ast.Expr) (ref.Val, bool) {
 	var list []ref.Val
 	var parts []ast.Expr
 	switch e.Kind() {
@@ -140,7 +123,7 @@ func called(function string, args []ref.Val) (ref.Val, bool) {
 }
 
 // known returns what a part comes to, if it is no error.
-func (s *sight) known(e ast.Expr) (ref.Val, bool) {
+func (s *trace) known(e ast.Expr) (ref.Val, bool) {
 	v, ok := s.value(e)
 	return v, ok && !types.IsUnknownOrError(v)
 }

@@ -81,7 +81,7 @@ func (v *views) open(text string) *view {
 }
 
 // see evaluates every part of a condition.
-func (v *views) see(p *program, vars *slots) *sight {
+func (v *views) see(p *program, vars *slots) *trace {
 	v.looks--
 	view := v.of(p)
 	if view == nil || v.looks < 0 {
@@ -91,7 +91,7 @@ func (v *views) see(p *program, vars *slots) *sight {
 	if details == nil || details.State() == nil {
 		return nil
 	}
-	return &sight{view, vars, details.State()}
+	return &trace{view, vars, details.State()}
 }
 
 // spend takes what a step tells from what may be told. A step that tells too much tells nothing.
@@ -113,8 +113,8 @@ func shown(parts []Part) int {
 	return n
 }
 
-// sight is what the parts of a condition came to.
-type sight struct {
+// trace is what the parts of a condition came to.
+type trace struct {
 	*view
 	vars  *slots
 	state interpreter.EvalState
@@ -141,7 +141,7 @@ func logic(e ast.Expr) (operator string, operands []ast.Expr) {
 }
 
 // outcome returns what a part of type bool came to.
-func (s *sight) outcome(e ast.Expr) (Outcome, string) {
+func (s *trace) outcome(e ast.Expr) (Outcome, string) {
 	operator, operands := logic(e)
 	if operator == "" {
 		return s.simple(e)
@@ -163,7 +163,7 @@ func (s *sight) outcome(e ast.Expr) (Outcome, string) {
 	return out, why
 }
 
-func (s *sight) simple(e ast.Expr) (Outcome, string) {
+func (s *trace) simple(e ast.Expr) (Outcome, string) {
 	v, ok := s.value(e)
 	switch {
 	case !ok:
@@ -180,7 +180,7 @@ func (s *sight) simple(e ast.Expr) (Outcome, string) {
 }
 
 // value returns what a part came to, which can be an error.
-func (s *sight) value(e ast.Expr) (ref.Val, bool) {
+func (s *trace) value(e ast.Expr) (ref.Val, bool) {
 	if e.Kind() == ast.LiteralKind {
 		return e.AsLiteral(), true
 	}
@@ -194,9 +194,9 @@ func (s *sight) value(e ast.Expr) (ref.Val, bool) {
 }
 
 // parts returns the operands of the condition as a tree.
-func (s *sight) parts() []Part { return s.under(s.root) }
+func (s *trace) parts() []Part { return s.under(s.root) }
 
-func (s *sight) under(e ast.Expr) []Part {
+func (s *trace) under(e ast.Expr) []Part {
 	_, operands := logic(e)
 	out := make([]Part, 0, len(operands))
 	for _, x := range operands {
@@ -208,7 +208,7 @@ func (s *sight) under(e ast.Expr) []Part {
 }
 
 // text returns the source of a part.
-func (s *sight) text(e ast.Expr) string {
+func (s *trace) text(e ast.Expr) string {
 	text, err := cel.ExprToString(e, s.info)
 	if err != nil {
 		return "?"

@@ -2,7 +2,6 @@ package policy
 
 import (
 	"context"
-	"slices"
 	"strings"
 
 	"cel.dev/cel-go/interpreter"
@@ -23,12 +22,8 @@ const (
 
 // walk evaluates every rule of the leaf for the request.
 func (s *Set) walk(ctx context.Context, facts tokenboundary.Facts, l *leaf, resources []string, v *views) (*walk, error) {
-	scopes := facts.Scopes
-	if len(scopes) == 0 {
-		scopes = l.defaults
-	}
-	sl := newSlots()
-	sl.facts, sl.catalog, sl.scopes = facts, l.catalog, scopes[:min(len(scopes), canon.MaxScopes)]
+	scopes := l.asked(&facts)
+	sl := l.slots(&facts, scopes[:min(len(scopes), canon.MaxScopes)])
 	e := &evaluation{ctx: ctx, leaf: l, slots: sl}
 	e.verdict.Resources = resources
 	var err error
@@ -65,30 +60,18 @@ type walk struct {
 }
 
 func (w *walk) denyRules() error {
-	for _, r := range w.leaf.guard.denies {
-		if err := w.denyRule(r); err != nil {
-			return err
+	for r := range w.leaf.denyRules() {
+		for _, resource := range w.targets(r) {
+			step := w.step(r, resource)
+			step.Deny, step.Unreached = true, w.ended
+			if err := w.run(r, &step); err != nil {
+				return err
+			}
+			if w.ended == "" && step.Outcome != OutcomeFalse {
+				w.ended = afterDenial
+			}
+			w.steps = append(w.steps, step)
 		}
-	}
-	for i := range w.leaf.denies {
-		if err := w.denyRule(&w.leaf.denies[i]); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (w *walk) denyRule(r *rule) error {
-	for _, resource := range w.targets(r) {
-		step := w.step(r, resource)
-		step.Deny, step.Unreached = true, w.ended
-		if err := w.run(r, &step); err != nil {
-			return err
-		}
-		if w.ended == "" && step.Outcome != OutcomeFalse {
-			w.ended = afterDenial
-		}
-		w.steps = append(w.steps, step)
 	}
 	return nil
 }
@@ -99,7 +82,7 @@ func (w *walk) allowRules() error {
 	}
 	for i := range w.leaf.allows {
 		r := &w.leaf.allows[i]
-		asked := w.asked(i)
+		asked := w.named(i)
 		for _, resource := range w.targets(r) {
 			step := w.step(r, resource)
 			step.Scopes = asked
@@ -115,8 +98,8 @@ func (w *walk) allowRules() error {
 	return nil
 }
 
-// asked returns the requested scopes that an allow rule names.
-func (w *walk) asked(rule int) []string {
+// named returns the requested scopes that an allow rule names.
+func (w *walk) named(rule int) []string {
 	var out []string
 	for _, scope := range normal(w.slots.scopes) {
 		for _, i := range w.leaf.rulesFor(scope) {
@@ -180,10 +163,3 @@ func (w *walk) run(r *rule, step *Step) error {
 }
 
 var outcomes = map[outcome]Outcome{holds: OutcomeTrue, not: OutcomeFalse, failed: OutcomeFailed}
-
-// normal returns the scopes sorted and each once.
-func normal(scopes []string) []string {
-	out := slices.Clone(scopes)
-	slices.Sort(out)
-	return slices.Compact(out)
-}

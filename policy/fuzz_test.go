@@ -71,9 +71,9 @@ func FuzzCondition(f *testing.F) {
 		require.Equal(t, plain, out, "reading variables by place changes nothing")
 		checked, err := check(env, text)
 		require.NoError(t, err)
-		think, root := thinker{checked.NativeRep()}, checked.NativeRep().Expr()
-		require.False(t, out == holds && think.comes(root, true).never(), "it is true, and said to be true for no request")
-		require.False(t, out == not && think.comes(root, false).never(), "it is false, and said to be false for no request")
+		a, root := analysis{checked.NativeRep()}, checked.NativeRep().Expr()
+		require.False(t, out == holds && a.comes(root, true).never(), "it is true, and said to be true for no request")
+		require.False(t, out == not && a.comes(root, false).never(), "it is false, and said to be false for no request")
 	})
 }
 

@@ -13,9 +13,7 @@ import (
 // grant decides each candidate scope at each resource.
 func (e *evaluation) grant() error {
 	v, ceiling := &e.verdict, e.slots.facts.Ceiling
-	scopes := slices.Clone(e.slots.scopes)
-	slices.Sort(scopes)
-	scopes = slices.Compact(scopes)
+	scopes := normal(e.slots.scopes)
 	e.results = make([]result, len(v.Resources)*len(e.leaf.allows))
 	v.Reasons = make([]lineage.Reason, 0, len(v.Resources)*len(scopes))
 	for i, resource := range v.Resources {
@@ -47,6 +45,13 @@ func (e *evaluation) grant() error {
 	}
 	v.Effect = tokenboundary.Allow
 	return nil
+}
+
+// normal returns the names sorted and each once.
+func normal(list []string) []string {
+	out := slices.Clone(list)
+	slices.Sort(out)
+	return slices.Compact(out)
 }
 
 // granted returns the scopes that reasons of one resource grant.

@@ -41,12 +41,8 @@ func (in *inspection) walk(e ast.Expr) {
 	switch e.Kind() {
 	case ast.IdentKind:
 		in.usesTarget = in.usesTarget || slices.Contains(targetVariables, e.AsIdent())
-	case ast.SelectKind:
-		in.walk(e.AsSelect().Operand())
-	case ast.ListKind:
-		for _, x := range e.AsList().Elements() {
-			in.walk(x)
-		}
+	case ast.SelectKind, ast.ListKind:
+		in.walkAll(children(e))
 	case ast.MapKind, ast.StructKind:
 		in.fail(e, "maps and objects cannot be constructed")
 	case ast.CallKind:
@@ -54,6 +50,28 @@ func (in *inspection) walk(e ast.Expr) {
 	case ast.ComprehensionKind:
 		in.comprehension(e)
 	}
+}
+
+func (in *inspection) walkAll(list []ast.Expr) {
+	for _, x := range list {
+		in.walk(x)
+	}
+}
+
+// children returns the parts of an expression; of a call, what it is a member of first.
+func children(e ast.Expr) []ast.Expr {
+	switch e.Kind() {
+	case ast.SelectKind:
+		return []ast.Expr{e.AsSelect().Operand()}
+	case ast.ListKind:
+		return e.AsList().Elements()
+	case ast.CallKind:
+		return arguments(e.AsCall())
+	case ast.ComprehensionKind:
+		c := e.AsComprehension()
+		return []ast.Expr{c.IterRange(), c.AccuInit(), c.LoopCondition(), c.LoopStep(), c.Result()}
+	}
+	return nil
 }
 
 func (in *inspection) comprehension(e ast.Expr) {
@@ -67,22 +85,14 @@ func (in *inspection) comprehension(e ast.Expr) {
 	}) {
 		in.fail(e, "%q is a variable and cannot name an entry", root)
 	}
-	for _, x := range []ast.Expr{c.IterRange(), c.AccuInit(), c.LoopCondition(), c.LoopStep(), c.Result()} {
-		in.walk(x)
-	}
+	in.walkAll(children(e))
 	in.comprehends--
 }
 
 func (in *inspection) call(e ast.Expr) {
-	call := e.AsCall()
-	if call.IsMemberFunction() {
-		in.walk(call.Target())
-	}
-	args := call.Args()
-	for _, x := range args {
-		in.walk(x)
-	}
-	switch fn := call.FunctionName(); {
+	in.walkAll(children(e))
+	args := e.AsCall().Args()
+	switch fn := e.AsCall().FunctionName(); {
 	case fn == operators.Equals || fn == operators.NotEquals:
 		in.comparison(args[0], args[1])
 	case fn == operators.In:

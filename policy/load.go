@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 
 	"github.com/tokenboundary/tokenboundary/internal/canon"
+	"github.com/tokenboundary/tokenboundary/internal/yamldoc"
 )
 
 // The documents with a meaning of their own.
@@ -159,7 +160,7 @@ func readAll(fsys fs.FS, found []source, how loading) ([]*document, []*catalogFi
 		if total.Load() > maxSet {
 			return
 		}
-		data, err := readFile(fsys, s.file)
+		data, err := yamldoc.ReadFile(fsys, s.file, yamlLimits)
 		if err != nil {
 			problems[i] = []Problem{{File: s.file, Message: "cannot be read"}}
 			return
@@ -179,16 +180,6 @@ func readAll(fsys fs.FS, found []source, how loading) ([]*document, []*catalogFi
 	docs = slices.DeleteFunc(docs, func(d *document) bool { return d == nil })
 	catalogs = slices.DeleteFunc(catalogs, func(c *catalogFile) bool { return c == nil })
 	return docs, slices.Clip(catalogs), slices.Concat(problems...)
-}
-
-// readFile reads at most one byte more than a document may have.
-func readFile(fsys fs.FS, file string) ([]byte, error) {
-	f, err := fsys.Open(file)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	return io.ReadAll(io.LimitReader(f, maxFile+1))
 }
 
 // digest is the version of a set: the hash of the names and contents of its documents.

@@ -19,13 +19,11 @@ func atOnce() loading { return loading{workers: runtime.GOMAXPROCS(0)} }
 func (s *Set) beside() loading {
 	how := loading{workers: 1, known: map[string]*program{}}
 	s.eachLeaf(func(l *leaf) {
-		for _, list := range [][]rule{l.allows, l.denies} {
-			for i := range list {
-				how.known[list[i].prog.text] = list[i].prog
-			}
-		}
-		for _, r := range l.guard.denies {
+		for r := range l.denyRules() {
 			how.known[r.prog.text] = r.prog
+		}
+		for i := range l.allows {
+			how.known[l.allows[i].prog.text] = l.allows[i].prog
 		}
 	})
 	return how

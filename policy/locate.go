@@ -25,7 +25,7 @@ func (l *locator) open(file string) {
 		return
 	}
 	l.file, l.text, l.root = file, "", nil
-	data, err := readFile(l.fsys, file)
+	data, err := yamldoc.ReadFile(l.fsys, file, yamlLimits)
 	if err != nil {
 		return
 	}
@@ -37,33 +37,21 @@ func (l *locator) open(file string) {
 // value returns the value of a key of the document; nil where there is none.
 func (l *locator) value(file, key string) *yaml.Node {
 	l.open(file)
-	return member(l.root, key)
+	return yamldoc.Member(l.root, key)
 }
 
 // ruleValue returns the value of a key of the rule; nil where there is none.
 func (l *locator) ruleValue(file, rule, key string) *yaml.Node {
 	l.open(file)
 	for _, list := range [2]string{"allow", "deny"} {
-		rules := member(l.root, list)
+		rules := yamldoc.Member(l.root, list)
 		if rules == nil {
 			continue
 		}
 		for _, n := range rules.Content {
-			if name := member(n, "rule"); name != nil && name.Value == rule {
-				return member(n, key)
+			if name := yamldoc.Member(n, "rule"); name != nil && name.Value == rule {
+				return yamldoc.Member(n, key)
 			}
-		}
-	}
-	return nil
-}
-
-func member(n *yaml.Node, key string) *yaml.Node {
-	if n == nil {
-		return nil
-	}
-	for k, v := range yamldoc.Pairs(n) {
-		if k.Value == key {
-			return v
 		}
 	}
 	return nil

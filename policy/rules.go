@@ -2,6 +2,7 @@ package policy
 
 import (
 	"cmp"
+	"iter"
 	"slices"
 	"strings"
 )
@@ -46,6 +47,22 @@ func (s *Set) eachLeaf(visit func(*leaf)) {
 			if !seen[t.leaf] {
 				seen[t.leaf] = true
 				visit(t.leaf)
+			}
+		}
+	}
+}
+
+// denyRules returns the deny rules from the root to the leaf, in the order of evaluation.
+func (l *leaf) denyRules() iter.Seq[*rule] {
+	return func(yield func(*rule) bool) {
+		for _, r := range l.guard.denies {
+			if !yield(r) {
+				return
+			}
+		}
+		for i := range l.denies {
+			if !yield(&l.denies[i]) {
+				return
 			}
 		}
 	}

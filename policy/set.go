@@ -3,8 +3,6 @@ package policy
 import (
 	"slices"
 	"sync"
-
-	"github.com/tokenboundary/tokenboundary"
 )
 
 // Set is a compiled policy set. It is immutable and safe for concurrent use. The zero value is not usable; see Load.
@@ -16,10 +14,7 @@ type Set struct {
 	pool      sync.Pool // of *slots
 }
 
-var _ interface {
-	tokenboundary.Policy
-	Version() string
-} = (*Set)(nil)
+var _ Versioned = (*Set)(nil)
 
 // triple is what a leaf binds.
 type triple struct{ client, connection, resource string }

@@ -3,6 +3,7 @@ package policy
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -127,23 +128,25 @@ func difference(live, trial tokenboundary.Verdict) *lineage.Shadow {
 func settled(v tokenboundary.Verdict) []lineage.Reason {
 	out := make([]lineage.Reason, len(v.Reasons))
 	for i, r := range v.Reasons {
-		if kinds := obliged(v.Obligations, r.Scope); r.Granted && kinds != "" {
-			r.Granted, r.Why, r.Delegates, r.Refresh = false, "requires "+kinds, nil, false
+		if by := holding(v.Obligations, r.Scope); r.Granted && len(by) > 0 {
+			kinds := make([]string, len(by))
+			for i, o := range by {
+				kinds[i] = o.Kind
+			}
+			r.Granted, r.Why, r.Delegates, r.Refresh = false, "requires "+strings.Join(kinds, " and "), nil, false
 		}
 		out[i] = r
 	}
 	return out
 }
 
-// obliged names the obligations that hold the scope back.
-func obliged(all []lineage.Obligation, scope string) string {
-	var kinds []string
+// holding returns the obligations that hold a scope back.
+func holding(all []lineage.Obligation, scope string) []lineage.Obligation {
+	var out []lineage.Obligation
 	for _, o := range all {
-		for _, s := range o.Scopes {
-			if s == scope {
-				kinds = append(kinds, o.Kind)
-			}
+		if slices.Contains(o.Scopes, scope) {
+			out = append(out, o)
 		}
 	}
-	return strings.Join(kinds, " and ")
+	return out
 }

@@ -184,6 +184,13 @@ type slots struct {
 
 func newSlots() *slots { return &slots{values: make([]ref.Val, len(variables))} }
 
+// slots returns the slots of a request that the leaf decides.
+func (l *leaf) slots(f *tokenboundary.Facts, scopes []string) *slots {
+	s := newSlots()
+	s.facts, s.catalog, s.scopes = *f, l.catalog, scopes
+	return s
+}
+
 // ResolveName implements cel.Activation.
 func (s *slots) ResolveName(name string) (any, bool) {
 	i, ok := slotOf[name]

@@ -48,10 +48,7 @@ type Watched struct {
 	seen   uint64     // the look of the directory at the last poll
 }
 
-var _ interface {
-	tokenboundary.Policy
-	Version() string
-} = (*Watched)(nil)
+var _ Versioned = (*Watched)(nil)
 
 // Watch loads the policy set in dir and keeps looking for changes until the context ends; the set that is then in
 // force stays. The first set has to load.

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"iter"
 	"regexp"
 	"strconv"
@@ -35,8 +36,26 @@ type Problem struct {
 	Message string
 }
 
+// String returns "key: message".
+func (p *Problem) String() string {
+	if p.Key == "" {
+		return p.Message
+	}
+	return p.Key + ": " + p.Message
+}
+
 func at(n *yaml.Node, format string, args ...any) *Problem {
 	return &Problem{Line: n.Line, Message: fmt.Sprintf(format, args...)}
+}
+
+// ReadFile reads a document that Parse can refuse for its size: at most one byte more than it may have.
+func ReadFile(fsys fs.FS, file string, most Limits) ([]byte, error) {
+	f, err := fsys.Open(file)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close() //nolint:errcheck // it was only read
+	return io.ReadAll(io.LimitReader(f, int64(most.Bytes)+1))
 }
 
 // Parse returns the root of the one document in data, or what is wrong with it.
@@ -169,6 +188,19 @@ func Pairs(n *yaml.Node) iter.Seq2[*yaml.Node, *yaml.Node] {
 	}
 }
 
+// Member returns the value of a key of a mapping; nil where there is none, and where n is nil or no mapping.
+func Member(n *yaml.Node, key string) *yaml.Node {
+	if n == nil {
+		return nil
+	}
+	for k, value := range Pairs(n) {
+		if k.Value == key {
+			return value
+		}
+	}
+	return nil
+}
+
 // Is reports whether n is a scalar that YAML reads as tag: "!!str", "!!int", "!!bool" and so on.
 func Is(n *yaml.Node, tag string) bool { return n.Kind == yaml.ScalarNode && n.ShortTag() == tag }
 
@@ -176,4 +208,16 @@ func Is(n *yaml.Node, tag string) bool { return n.Kind == yaml.ScalarNode && n.S
 func Duration(n *yaml.Node) (d time.Duration, ok bool) {
 	d, err := time.ParseDuration(n.Value)
 	return d, err == nil && Is(n, "!!str")
+}
+
+// FormatDuration writes a duration as documents do: 5m, not 5m0s.
+func FormatDuration(d time.Duration) string {
+	s := d.String()
+	if strings.HasSuffix(s, "m0s") {
+		s = strings.TrimSuffix(s, "0s")
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = strings.TrimSuffix(s, "0m")
+	}
+	return s
 }

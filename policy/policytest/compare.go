@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/tokenboundary/tokenboundary"
+	"github.com/tokenboundary/tokenboundary/internal/yamldoc"
 	"github.com/tokenboundary/tokenboundary/lineage"
 )
 
@@ -150,19 +151,12 @@ func (c *comparison) limits(x *expectation) {
 	}
 }
 
-// short writes a duration as documents do: 5m, not 5m0s.
+// short writes a duration as documents do, or that there is none.
 func short(d time.Duration) string {
 	if d == 0 {
 		return "none"
 	}
-	s := d.String()
-	if strings.HasSuffix(s, "m0s") {
-		s = strings.TrimSuffix(s, "0s")
-	}
-	if strings.HasSuffix(s, "h0m") {
-		s = strings.TrimSuffix(s, "0m")
-	}
-	return s
+	return yamldoc.FormatDuration(d)
 }
 
 // rights compares what goes with the scopes: by which rules, under which obligations, for whom, and whether again.

@@ -40,10 +40,10 @@
 //	code: invalid_scope                  # of a denial: invalid_scope or invalid_target
 //	rule: frozen-tenant                  # the deny rule that denied
 //
-// What is compared is what the Governor makes of the verdict: within what the token is made from; not longer than was
-// asked for, the task and the parent last; in a refresh, only what a rule lets be refreshed. A scope that an obligation holds
-// back counts as granted, with the obligation under obligations; a failure shows it as "held back until". Whether somebody has
-// agreed or stepped up is not looked at.
+// What is compared is what a Governor makes of the verdict, [tokenboundary.Verdict.Narrow]: within what the token is made
+// from; not longer than was asked for, the task and the parent last; in a refresh, only what a rule lets be refreshed; at all
+// resources the same. A scope that an obligation holds back counts as granted, with the obligation under obligations; a failure
+// shows it as "held back until". Whether somebody has agreed or stepped up is not looked at.
 //
 // # Coverage
 //

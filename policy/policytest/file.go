@@ -1,10 +1,6 @@
 package policytest
 
 import (
-	"fmt"
-	"io"
-	"io/fs"
-	"path"
 	"slices"
 	"strings"
 
@@ -14,26 +10,8 @@ import (
 	"github.com/tokenboundary/tokenboundary/policy"
 )
 
-// suffix is how the names of files with tests end.
-const suffix = "_test.yaml"
-
-// Limits on tests.
-const (
-	maxFiles = 10_000 // files with tests
-	maxCases = 5_000  // tests of one file, and cases of one test
-)
-
-// FileError says what is wrong with the tests themselves: the first problem of each file.
-type FileError struct{ Problems []policy.Problem }
-
-// Error implements error: one problem a line.
-func (e *FileError) Error() string {
-	lines := []string{"policytest: the tests cannot be run"}
-	for _, p := range e.Problems {
-		lines = append(lines, p.String())
-	}
-	return strings.Join(lines, "\n")
-}
+// maxCases bounds the tests of one file, and the cases of one test.
+const maxCases = 5_000
 
 // example is one request and what is expected of it.
 type example struct {
@@ -58,65 +36,6 @@ func (x example) facts() (tokenboundary.Facts, *yamldoc.Problem) {
 	return requestdoc.Read(placed(all, x.place, "request"))
 }
 
-// readTree reads the tests of a set.
-func readTree(fsys fs.FS, known *rules) ([]example, error) {
-	files, err := find(fsys)
-	if err != nil {
-		return nil, err
-	}
-	var out []example
-	var problems []policy.Problem
-	for _, name := range files {
-		data, err := readFile(fsys, name)
-		if err != nil {
-			problems = append(problems, policy.Problem{File: name, Message: "cannot be read"})
-			continue
-		}
-		list, bad := parse(name, data, known)
-		if bad != nil {
-			problems = append(problems, policy.Problem{File: name, Line: bad.Line, Message: bad.Message})
-			continue
-		}
-		out = append(out, list...)
-	}
-	if len(problems) > 0 {
-		return nil, &FileError{problems}
-	}
-	return out, nil
-}
-
-// find lists the files with tests, as Load goes through the tree: what starts with a dot is passed over.
-func find(fsys fs.FS) ([]string, error) {
-	var out []string
-	err := fs.WalkDir(fsys, ".", func(file string, e fs.DirEntry, err error) error {
-		switch {
-		case err != nil:
-			return err
-		case file != "." && strings.HasPrefix(path.Base(file), "."):
-			if e.IsDir() {
-				return fs.SkipDir
-			}
-		case e.Type().IsRegular() && strings.HasSuffix(file, suffix):
-			out = append(out, file)
-		}
-		if len(out) > maxFiles {
-			return fmt.Errorf("policytest: more than %d files with tests", maxFiles)
-		}
-		return nil
-	})
-	return out, err
-}
-
-// readFile reads at most one byte more than a file may have.
-func readFile(fsys fs.FS, file string) ([]byte, error) {
-	f, err := fsys.Open(file)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	return io.ReadAll(io.LimitReader(f, int64(requestdoc.Limits.Bytes)+1))
-}
-
 // reader reads one file with tests.
 type reader struct {
 	yamldoc.Reader
@@ -126,7 +45,7 @@ type reader struct {
 	out      []example
 }
 
-// parse returns the tests of a file, or what is wrong with it. A message starts with the key that it is about.
+// parse returns the tests of a file, or what is wrong with it.
 func parse(file string, data []byte, known *rules) ([]example, *yamldoc.Problem) {
 	node, bad := yamldoc.Parse(data, requestdoc.Limits)
 	r := &reader{file: file, known: known}
@@ -134,14 +53,10 @@ func parse(file string, data []byte, known *rules) ([]example, *yamldoc.Problem)
 		r.document(yamldoc.Value{Node: node})
 		bad = r.Bad
 	}
-	if bad == nil {
-		return r.out, nil
+	if bad != nil {
+		return nil, bad
 	}
-	out := *bad
-	if out.Key != "" {
-		out.Message = out.Key + ": " + out.Message
-	}
-	return nil, &out
+	return r.out, nil
 }
 
 func (r *reader) document(v yamldoc.Value) {
@@ -223,12 +138,8 @@ func (r *reader) test(v yamldoc.Value, seen map[string]bool) {
 // above returns what a case expects: what it says itself and, unless that is another effect, what its test says.
 func above(test, own yamldoc.Value) yamldoc.Value {
 	get := func(v yamldoc.Value) string {
-		if v.Node != nil {
-			for k, e := range yamldoc.Pairs(v.Node) {
-				if k.Value == "effect" {
-					return e.Value
-				}
-			}
+		if e := yamldoc.Member(v.Node, "effect"); e != nil {
+			return e.Value
 		}
 		return ""
 	}

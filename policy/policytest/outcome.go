@@ -8,7 +8,7 @@ import (
 	"github.com/tokenboundary/tokenboundary/lineage"
 )
 
-// outcome is a verdict as the Governor would narrow it, in the terms of an expectation.
+// outcome is a verdict in the terms of an expectation.
 type outcome struct {
 	effect      tokenboundary.Effect
 	code        string
@@ -26,130 +26,26 @@ type outcome struct {
 	reasons     []lineage.Reason
 }
 
-const (
-	outside   = "outside what it is made from"
-	noRefresh = "no rule lets it be refreshed"
-	unequal   = "the resources do not grant the same scopes"
-	notAlone  = "implied, but not granted at every resource"
-	tooLong   = "the chain is longer than the policy allows"
-)
-
-// outcomeOf narrows a verdict: by the ceiling, by what can be refreshed, and to one set of scopes for all resources.
-func outcomeOf(f tokenboundary.Facts, v tokenboundary.Verdict) outcome {
+// outcomeOf reads a verdict that has been narrowed.
+func outcomeOf(v tokenboundary.Verdict) outcome {
 	o := outcome{
 		effect: v.Effect, code: string(v.Code), path: v.Path, controls: slices.Sorted(slices.Values(v.Controls)), resources: v.Resources,
-		granted: map[string][]string{}, reasons: slices.Clone(v.Reasons),
-		lifetime: lifetime(f, v), recheck: v.Recheck, depth: v.Depth, derivations: v.Derivations, obligations: v.Obligations,
+		granted: map[string][]string{}, lifetime: v.Lifetime, recheck: v.Recheck, depth: v.Depth, derivations: v.Derivations,
+		obligations: v.Obligations, reasons: v.Reasons,
 	}
-	if c := f.Ceiling; c != nil {
-		if slices.ContainsFunc(slices.Concat(f.Resources, v.Resources), func(r string) bool { return len(c.Scopes(r)) == 0 }) {
-			return o.deny(tokenboundary.CodeInvalidTarget, outside)
-		}
+	if v.Effect != tokenboundary.Allow && len(v.Reasons) > 0 && v.Reasons[0].Scope == "" {
+		o.rule = v.Reasons[0].Rule
 	}
-	if v.Effect != tokenboundary.Allow {
-		if len(v.Reasons) > 0 && v.Reasons[0].Scope == "" {
-			o.rule = v.Reasons[0].Rule
-		}
-		o.drop()
-		return o
+	for _, a := range v.Access {
+		o.granted[a.Resource] = a.Scopes
 	}
-	if f.Grant == tokenboundary.Refresh {
-		for i, r := range o.reasons {
-			if r.Granted && !r.Refresh {
-				o.reasons[i] = lineage.Reason{Resource: r.Resource, Scope: r.Scope, Why: noRefresh}
-			}
-		}
-	}
-	o.alone(v)
-	o.drop()
-	first := []string(nil)
-	for i, r := range v.Resources {
-		if i == 0 {
-			first = o.granted[r]
-		} else if !slices.Equal(first, o.granted[r]) {
-			return o.deny(tokenboundary.CodeInvalidTarget, unequal)
-		}
-	}
-	if len(first) == 0 {
-		return o.deny(tokenboundary.CodeInvalidScope, "")
-	}
-	if len(f.Chain) > v.Depth {
-		if f.Grant == tokenboundary.Refresh {
-			return o.deny(tokenboundary.CodeInvalidGrant, tooLong)
-		}
-		return o.deny(tokenboundary.CodeInvalidRequest, tooLong)
-	}
-	return o
-}
-
-// alone leaves out what was not asked for and is implied at one resource only: it does not keep the rest from being granted.
-func (o *outcome) alone(v tokenboundary.Verdict) {
-	for i, x := range o.reasons {
-		grantedAt := func(r string) bool {
-			return slices.ContainsFunc(o.reasons, func(y lineage.Reason) bool { return y.Resource == r && y.Scope == x.Scope && y.Granted })
-		}
-		implied := slices.Contains(lineage.Authority{Access: v.Implied}.Scopes(x.Resource), x.Scope)
-		if x.Granted && implied && slices.ContainsFunc(v.Resources, func(r string) bool { return !grantedAt(r) }) {
-			o.reasons[i] = lineage.Reason{Resource: x.Resource, Scope: x.Scope, Rule: x.Rule, Why: notAlone}
-		}
-	}
-}
-
-// lifetime is how long a token may live: by the verdict, by what was asked for, and by what stands above it.
-func lifetime(f tokenboundary.Facts, v tokenboundary.Verdict) time.Duration {
-	d := v.Lifetime
-	if f.Lifetime > 0 {
-		d = min(d, f.Lifetime)
-	}
-	if f.Task != nil {
-		d = min(d, f.Task.Deadline.Sub(f.Now))
-	}
-	if f.Parent != nil {
-		d = min(d, f.Parent.Expires.Sub(f.Now))
-	}
-	return d
-}
-
-// drop sorts the scopes by what the reasons say of them, and keeps of the obligations what still holds something back.
-func (o *outcome) drop() {
-	o.granted, o.dropped = map[string][]string{}, nil
-	for _, r := range o.reasons {
-		switch {
-		case r.Granted:
-			o.granted[r.Resource] = append(o.granted[r.Resource], r.Scope)
-		case r.Scope != "" && !slices.Contains(o.dropped, r.Scope):
+	for _, r := range v.Reasons {
+		if !r.Granted && r.Scope != "" && !slices.Contains(o.dropped, r.Scope) {
 			o.dropped = append(o.dropped, r.Scope)
 		}
 	}
-	for _, list := range o.granted {
-		slices.Sort(list)
-	}
 	slices.Sort(o.dropped)
-	left := o.scopes()
-	obligations := o.obligations
-	o.obligations = nil
-	for _, x := range obligations {
-		x.Scopes = slices.DeleteFunc(slices.Clone(x.Scopes), func(s string) bool { return !slices.Contains(left, s) })
-		if len(x.Scopes) > 0 {
-			o.obligations = append(o.obligations, x)
-		}
-	}
-}
-
-// deny returns the denial that becomes of o. The reason, where there is one, is the boundary's.
-func (o outcome) deny(code tokenboundary.Code, why string) outcome {
-	out := outcome{effect: tokenboundary.Deny, code: string(code), path: o.path, controls: o.controls, resources: o.resources}
-	out.reasons = o.reasons
-	if why != "" {
-		out.reasons = []lineage.Reason{{Why: why}}
-	}
-	for _, r := range o.reasons {
-		if r.Scope != "" && !slices.Contains(out.dropped, r.Scope) {
-			out.dropped = append(out.dropped, r.Scope)
-		}
-	}
-	slices.Sort(out.dropped)
-	return out
+	return o
 }
 
 // of returns what the reasons say of a scope, at each resource.

@@ -303,40 +303,6 @@ func TestCoverageCounts(t *testing.T) {
 	require.Equal(t, 99, (&Coverage{Documents: []Document{{Covered: 999, Total: 1000}}}).Percent(), "100 means all")
 }
 
-// What a Governor leaves out, and what it refuses although the policy allows it, is what a test sees.
-func TestTheOutcomeIsTheGovernors(t *testing.T) {
-	fsys := fstest.MapFS{
-		"catalog.yaml": {Data: []byte(`resources:
-  - {resource: https://crm.example.com/, scopes: [{scope: read}, {scope: write, implies: [read]}]}
-  - {resource: https://billing.example.com/, scopes: [{scope: read}, {scope: write}]}
-`)},
-		"a.yaml": {Data: []byte(`bind: {client: bot, connection: sf, resource: [https://crm.example.com/, https://billing.example.com/]}
-allow: [{rule: writes, when: "true", scopes: [write], refresh: true}]
-limits: {depth: 1}
-`)},
-		"a_test.yaml": {Data: []byte(`defaults: {client: bot, connection: sf, grant: token_exchange, resource: https://crm.example.com/, scopes: [write]}
-tests:
-  - {test: one resource, expect: {effect: allow, scopes: [read, write]}}
-  - test: what only one of two implies is left out
-    request: {resource: [https://crm.example.com/, https://billing.example.com/]}
-    expect: {effect: allow, scopes: [write], dropped: [read]}
-  - test: the chain
-    request: {chain: [{id: bot}]}
-    expect: {effect: allow}
-    cases:
-      - {case: as long as it may be}
-      - {case: longer, request: {chain: [{id: bot}, {id: planner}]}, expect: {effect: deny}}
-      - {case: longer than it was, request: {grant: refresh_token, chain: [{id: bot}, {id: planner}]}, expect: {effect: deny}}
-`)},
-	}
-	r, err := Run(fsys, Options{})
-	require.NoError(t, err)
-	require.Len(t, r.Results, 5)
-	for _, x := range r.Results {
-		require.Empty(t, x.Diff(), x.Name())
-	}
-}
-
 // TestTest runs itself in a process of its own, where it may fail.
 func TestTest(t *testing.T) {
 	switch os.Getenv("POLICYTEST") {

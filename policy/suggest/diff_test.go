@@ -12,6 +12,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/tokenboundary/tokenboundary/internal/yamldoc"
 	"github.com/tokenboundary/tokenboundary/policy/suggest"
 )
 
@@ -133,6 +134,6 @@ func TestALifetimeIsWhatAPersonWouldWrite(t *testing.T) {
 		"0s": "10s", "1s": "10s", "7s": "20s", "40s": "1m", "41s": "1m30s", "3m": "4m30s", "6m40s": "10m", "30m": "45m", "50m": "1h15m", "100m": "2h30m",
 		"2h40m": "4h",
 	} {
-		require.Equal(t, want, suggest.Short(suggest.EnoughFor(duration(t, age))), age)
+		require.Equal(t, want, yamldoc.FormatDuration(suggest.EnoughFor(duration(t, age))), age)
 	}
 }

@@ -61,12 +61,12 @@ func (e edit) find(root *yaml.Node) (place, error) {
 	if e.rule != "" {
 		top = "allow"
 	}
-	in := member(root, top)
+	in := yamldoc.Member(root, top)
 	if in == nil {
 		return place{}, errGone
 	}
 	if e.rule != "" {
-		at := slices.IndexFunc(in.Content, func(n *yaml.Node) bool { v := member(n, "rule"); return v != nil && v.Value == e.rule })
+		at := slices.IndexFunc(in.Content, func(n *yaml.Node) bool { v := yamldoc.Member(n, "rule"); return v != nil && v.Value == e.rule })
 		switch {
 		case at < 0:
 			return place{}, errGone
@@ -78,7 +78,7 @@ func (e edit) find(root *yaml.Node) (place, error) {
 		in = in.Content[at]
 	}
 	at := slices.IndexFunc(in.Content, func(n *yaml.Node) bool { return n.Value == key && n.Kind == yaml.ScalarNode })
-	value := member(in, key)
+	value := yamldoc.Member(in, key)
 	switch {
 	case value == nil:
 		return place{}, errGone
@@ -95,15 +95,6 @@ func (e edit) find(root *yaml.Node) (place, error) {
 		return place{}, errLast
 	}
 	return place{in: value, at: at}, nil
-}
-
-func member(n *yaml.Node, name string) *yaml.Node {
-	for key, value := range yamldoc.Pairs(n) {
-		if key.Value == name {
-			return value
-		}
-	}
-	return nil
 }
 
 // change makes the edit in what the text says.

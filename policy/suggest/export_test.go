@@ -18,8 +18,5 @@ func Unified(file, before, after string) string {
 	return b.String()
 }
 
-// EnoughFor and Short are what makes a lifetime of an age.
-var (
-	EnoughFor = enoughFor
-	Short     = short
-)
+// EnoughFor makes a lifetime of an age.
+var EnoughFor = enoughFor

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/tokenboundary/tokenboundary/internal/yamldoc"
 )
 
 // change is a suggestion and the edit that would make it.
@@ -157,7 +159,7 @@ func (f *finder) longLifetime(d *document, r rule) {
 	if 2*then > now {
 		return
 	}
-	s := Suggestion{Kind: Lifetime, Line: r.line, Value: short(then), Evidence: e}
+	s := Suggestion{Kind: Lifetime, Line: r.line, Value: yamldoc.FormatDuration(then), Evidence: e}
 	why := ""
 	if r.lifetime == 0 {
 		why = "the rule has no lifetime of its own: add one"
@@ -178,18 +180,6 @@ func enoughFor(age time.Duration) time.Duration {
 		step = 5 * time.Minute
 	}
 	return max((age+step-1)/step, 1) * step
-}
-
-// short writes a duration without the units that are zero.
-func short(d time.Duration) string {
-	s := d.String()
-	if strings.HasSuffix(s, "m0s") {
-		s = strings.TrimSuffix(s, "0s")
-	}
-	if strings.HasSuffix(s, "h0m") {
-		s = strings.TrimSuffix(s, "0m")
-	}
-	return s
 }
 
 // unasked suggests to take out resources that are bound and were never asked for.

@@ -21,9 +21,8 @@ type reason struct {
 	implied               bool // by another scope of the rule, which does not name it
 }
 
-// path returns the policy path of the rule, and name its name.
+// path returns the policy path of the rule.
 func (r reason) path() string { path, _, _ := strings.Cut(r.rule, "#"); return path }
-func (r reason) name() string { _, name, _ := strings.Cut(r.rule, "#"); return name }
 
 // clients returns the delegates.
 func (r reason) clients() []string {

@@ -117,7 +117,7 @@ func (f *finder) compare(ctx context.Context, from tokenboundary.Recall, now, th
 
 // harmed says what a decision that was a would lose of what was needed, or gain, were it b; empty: neither.
 func (n *need) harmed(a, b tokenboundary.Answer) string {
-	if gains(a.Access, b.Access) {
+	if !(lineage.Authority{Access: a.Access}).Covers(lineage.Authority{Access: b.Access}) {
 		return "a recorded request would be granted more"
 	}
 	if n == nil {
@@ -152,14 +152,6 @@ func reasonOf(a tokenboundary.Answer, key [2]string) lineage.Reason {
 		}
 	}
 	return lineage.Reason{}
-}
-
-// gains reports whether b has something that a does not.
-func gains(a, b []lineage.Access) bool {
-	had := lineage.Authority{Access: a}
-	return slices.ContainsFunc(b, func(x lineage.Access) bool {
-		return slices.ContainsFunc(x.Scopes, func(s string) bool { return !slices.Contains(had.Scopes(x.Resource), s) })
-	})
 }
 
 // blame drops the edits that a decision has to do with: those of the rules that granted something in it, or else all of the

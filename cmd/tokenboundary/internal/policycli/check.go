@@ -1,7 +1,6 @@
 package policycli
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -41,11 +40,7 @@ func check(args []string, stdout, stderr io.Writer) int {
 		out.Report = report
 	}
 	if *asJSON {
-		text, err := json.MarshalIndent(out, "", "  ")
-		if err != nil {
-			return c.fail(err)
-		}
-		say(stdout, string(text)+"\n")
+		printJSON(stdout, out)
 	} else {
 		out.write(stdout)
 	}
@@ -69,11 +64,4 @@ func (o checkOutput) write(w io.Writer) {
 	}
 	say(w, fmt.Sprintf("%s%s in %s with %s and %s, version %s\n", more(o.More), count(len(o.Findings)+o.More, "finding"),
 		count(o.Documents, "document"), count(o.Rules, "rule"), count(o.Expressions, "distinct condition"), o.Version))
-}
-
-func more(n int) string {
-	if n == 0 {
-		return ""
-	}
-	return fmt.Sprintf("and %d more\n", n)
 }

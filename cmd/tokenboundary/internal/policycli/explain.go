@@ -2,7 +2,6 @@ package policycli
 
 import (
 	"context"
-	"encoding/json"
 	"io"
 
 	"github.com/tokenboundary/tokenboundary"
@@ -30,10 +29,7 @@ func explain(args []string, stdout, stderr io.Writer) int {
 		return c.fail(err)
 	}
 	ctx := context.Background()
-	asked, notes, err := r.facts(ctx, set)
-	if r.id == "" {
-		asked, err = q.facts()
-	}
+	asked, notes, err := subject(ctx, q, r, set)
 	if err != nil {
 		return c.fail(err)
 	}
@@ -56,17 +52,11 @@ func explain(args []string, stdout, stderr io.Writer) int {
 	return code
 }
 
-func loaded(dir string) (*policy.Set, error) {
-	fsys, err := tree(dir)
-	if err != nil {
-		return nil, err
+// subject returns what is asked about, and what there is to note: the request, or what the policy was asked for the record.
+func subject(ctx context.Context, q question, r recorded, set *policy.Set) ([]tokenboundary.Facts, []string, error) {
+	if r.id != "" {
+		return r.facts(ctx, set)
 	}
-	return policy.Load(fsys)
-}
-
-func printJSON(w io.Writer, v any) {
-	enc := json.NewEncoder(w)
-	enc.SetEscapeHTML(false)
-	enc.SetIndent("", "  ")
-	_ = enc.Encode(v) // whoever does not read it is not waited for
+	facts, err := q.facts()
+	return []tokenboundary.Facts{facts}, nil, err
 }

@@ -10,20 +10,22 @@ import (
 )
 
 // recorded is a decision in a store that is asked about.
-type recorded struct{ id, store, issuer string }
+type recorded struct {
+	id string
+	history
+}
 
 func (r *recorded) flags(f *flag.FlagSet) {
 	f.StringVar(&r.id, "record", "", "the `ID` of a lineage record: what was known when it was decided is asked about")
-	f.StringVar(&r.store, "store", "", "the `FILE` of the bolt store that has the record")
-	f.StringVar(&r.issuer, "issuer", "", "the `URL` of the boundary that wrote it")
+	r.history.flags(f)
 }
 
 // misused says what is wrong with how the flags are used together; empty where nothing is.
 func (r *recorded) misused(q question) string {
 	switch {
-	case r.id == "" && r.store == "" && r.issuer == "":
+	case r.id == "" && r.history == history{}:
 		return ""
-	case r.id == "" || r.store == "" || r.issuer == "":
+	case r.id == "" || r.history.misused() != "":
 		return "--record, --store and --issuer go together"
 	case q.file != "" || q.over.Node != nil:
 		return "a recorded request is asked about as it was: --record goes without --request and what changes a request"
@@ -31,21 +33,18 @@ func (r *recorded) misused(q question) string {
 	return ""
 }
 
-// facts returns what the policy was asked, and what is not known of it any more. Without a record there is nothing.
+// facts returns what the policy was asked, and what is not known of it any more.
 func (r *recorded) facts(ctx context.Context, p tokenboundary.Policy) ([]tokenboundary.Facts, []string, error) {
-	if r.id == "" {
-		return nil, nil, nil
-	}
 	id, err := lineage.ParseID(r.id)
 	if err != nil {
 		return nil, nil, err
 	}
-	records, err := openStore(r.store)
+	from, closed, err := r.open()
 	if err != nil {
 		return nil, nil, err
 	}
-	defer func() { _ = records.Close() }()
-	past, err := tokenboundary.Recall{Store: records, Issuer: r.issuer}.One(ctx, id)
+	defer closed()
+	past, err := from.One(ctx, id)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -107,26 +107,26 @@ func (q *question) variable(s string) error {
 	return nil
 }
 
-// facts returns the one request.
-func (q *question) facts() ([]tokenboundary.Facts, error) {
+// facts returns the request.
+func (q *question) facts() (f tokenboundary.Facts, err error) {
 	base := yamldoc.Value{Node: &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map", Line: 1}}
 	name := "request"
 	if q.file != "" {
 		data, err := q.read()
 		if err != nil {
-			return nil, err
+			return f, err
 		}
 		node, bad := yamldoc.Parse(data, requestdoc.Limits)
 		if bad != nil {
-			return nil, problem(q.file, bad)
+			return f, problem(q.file, bad)
 		}
 		base.Node, name = node, q.file
 	}
 	facts, bad := requestdoc.Read(yamldoc.Merge(spelledOut(base), q.over))
 	if bad != nil {
-		return nil, problem(name, bad)
+		return f, problem(name, bad)
 	}
-	return []tokenboundary.Facts{facts}, nil
+	return facts, nil
 }
 
 // read reads the file, and not more of it than a request can have.
@@ -148,10 +148,7 @@ func problem(file string, p *yamldoc.Problem) error {
 	if p.Line > 0 {
 		place = fmt.Sprintf("%s:%d", file, p.Line)
 	}
-	if p.Key != "" {
-		place += ": " + p.Key
-	}
-	return errors.New(place + ": " + p.Message)
+	return errors.New(place + ": " + p.String())
 }
 
 // spelledOut writes a party that is only named as one with an id, so that more can be said of it.

@@ -9,6 +9,8 @@ import (
 	"io/fs"
 	"os"
 	"strings"
+
+	"github.com/tokenboundary/tokenboundary/policy"
 )
 
 // Exit codes.
@@ -104,5 +106,11 @@ func tree(dir string) (fs.FS, error) {
 	return os.DirFS(dir), nil
 }
 
-// say writes text; whoever does not read it is not waited for.
-func say(w io.Writer, text string) { _, _ = io.WriteString(w, text) }
+// loaded is the set that tree is, loaded.
+func loaded(dir string) (*policy.Set, error) {
+	fsys, err := tree(dir)
+	if err != nil {
+		return nil, err
+	}
+	return policy.Load(fsys)
+}

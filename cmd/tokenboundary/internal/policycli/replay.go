@@ -26,17 +26,17 @@ type replayOutput struct {
 
 // replayArgs is what replay was told.
 type replayArgs struct {
-	file, issuer, baseline, dir string
-	filter                      tokenboundary.RecallFilter
-	options                     replay.Options
+	history
+	baseline, dir string
+	filter        tokenboundary.RecallFilter
+	options       replay.Options
 }
 
 // runReplay decides recorded decisions again and prints what would change. It ends with exitOK if nothing would.
 func runReplay(args []string, stdout, stderr io.Writer) int {
 	c := newCommand(replayUse, stderr)
 	var a replayArgs
-	c.StringVar(&a.file, "store", "", "the `FILE` of the bolt store with the recorded decisions")
-	c.StringVar(&a.issuer, "issuer", "", "the `URL` of the boundary that wrote it")
+	a.history.flags(c.FlagSet)
 	c.Func("since", "decisions from this `time` on: 2026-03-01, or as RFC 3339 writes it", moment(&a.filter.Since))
 	c.Func("until", "decisions before this `time`", moment(&a.filter.Until))
 	c.StringVar(&a.filter.Client, "client", "", "decisions that the client with this `ID` asked for")
@@ -47,9 +47,9 @@ func runReplay(args []string, stdout, stderr io.Writer) int {
 	if code, ok := c.parse(args, 1); !ok {
 		return code
 	}
-	switch {
-	case a.file == "" || a.issuer == "":
-		return c.misuse("--store and --issuer are required")
+	switch problem := a.misused(); {
+	case problem != "":
+		return c.misuse(problem)
 	case a.filter.Path != "" && !strings.HasPrefix(a.filter.Path, "/"):
 		return c.misuse("--path starts with a slash")
 	case a.options.Examples <= 0:
@@ -86,14 +86,13 @@ func (a replayArgs) run() (out replayOutput, err error) {
 		}
 		a.options.Baseline, out.Baseline = set, set.Version()
 	}
-	records, err := openStore(a.file)
+	from, closed, err := a.open()
 	if err != nil {
 		return out, err
 	}
-	defer func() { _ = records.Close() }()
+	defer closed()
 	ctx := context.Background()
-	decisions := tokenboundary.Recall{Store: records, Issuer: a.issuer}.All(ctx, a.filter)
-	out.Report, err = replay.Run(ctx, decisions, candidate, a.options)
+	out.Report, err = replay.Run(ctx, from.All(ctx, a.filter), candidate, a.options)
 	return out, err
 }
 

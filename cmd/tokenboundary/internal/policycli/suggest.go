@@ -4,13 +4,11 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"strconv"
 	"strings"
 	"time"
 
 	"github.com/benbjohnson/clock"
 
-	"github.com/tokenboundary/tokenboundary"
 	"github.com/tokenboundary/tokenboundary/policy/suggest"
 )
 
@@ -19,8 +17,8 @@ const suggestUse = "suggest --store FILE --issuer URL [--since T] [--until T] [-
 // runSuggest prints what of a set nobody needed: the evidence as comments, and the patch. Nothing is written.
 func runSuggest(args []string, stdout, stderr io.Writer) int {
 	c := newCommand(suggestUse, stderr)
-	file := c.String("store", "", "the `FILE` of the bolt store with the recorded decisions")
-	issuer := c.String("issuer", "", "the `URL` of the boundary that wrote it")
+	var from history
+	from.flags(c.FlagSet)
 	var opts suggest.Options
 	c.Func("since", "count decisions from this `time` on: 2026-03-01, or as RFC 3339 writes it", moment(&opts.Since))
 	c.Func("until", "count decisions before this `time`; now, if it is not said", moment(&opts.Until))
@@ -30,15 +28,15 @@ func runSuggest(args []string, stdout, stderr io.Writer) int {
 	if code, ok := c.parse(args, 1); !ok {
 		return code
 	}
-	switch {
-	case *file == "" || *issuer == "":
-		return c.misuse("--store and --issuer are required")
+	switch problem := from.misused(); {
+	case problem != "":
+		return c.misuse(problem)
 	case opts.MinGrants < 0 || opts.MinTime < 0:
 		return c.misuse("--min-grants and --min-time may not be negative")
 	case opts.Until.IsZero():
 		opts.Until = clock.New().Now()
 	}
-	r, err := suggested(c.Arg(0), *file, *issuer, opts)
+	r, err := suggested(c.Arg(0), from, opts)
 	if err != nil {
 		return c.fail(err)
 	}
@@ -50,27 +48,17 @@ func runSuggest(args []string, stdout, stderr io.Writer) int {
 	return exitOK
 }
 
-// moment reads a time into t.
-func moment(t *time.Time) func(string) error {
-	return func(s string) (err error) {
-		if *t, err = time.Parse(time.DateOnly, s); err != nil {
-			*t, err = time.Parse(time.RFC3339, s)
-		}
-		return err
-	}
-}
-
-func suggested(dir, file, issuer string, opts suggest.Options) (r suggest.Report, err error) {
+func suggested(dir string, records history, opts suggest.Options) (r suggest.Report, err error) {
 	fsys, err := tree(dir)
 	if err != nil {
 		return r, err
 	}
-	records, err := openStore(file)
+	from, closed, err := records.open()
 	if err != nil {
 		return r, err
 	}
-	defer func() { _ = records.Close() }()
-	return suggest.Run(context.Background(), tokenboundary.Recall{Store: records, Issuer: issuer}, fsys, opts)
+	defer closed()
+	return suggest.Run(context.Background(), from, fsys, opts)
 }
 
 // suggestions writes the evidence as comments, which those who apply a patch pass over, and then the patch.
@@ -137,12 +125,4 @@ func evidence(s suggest.Suggestion) string {
 		out += fmt.Sprintf(", no later than %s after they were issued", e.Longest.Round(time.Second))
 	}
 	return out
-}
-
-// shown returns a text that is one line and shows exactly what is there.
-func shown(s string) string {
-	if quoted := strconv.QuoteToASCII(s); quoted[1:len(quoted)-1] != s {
-		return quoted
-	}
-	return s
 }

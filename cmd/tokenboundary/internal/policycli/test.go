@@ -80,13 +80,6 @@ func (c *command) verdict(report policytest.Report, least int, stdout io.Writer)
 	return code
 }
 
-func count(n int, of string) string {
-	if n != 1 {
-		of += "s"
-	}
-	return fmt.Sprintf("%d %s", n, of)
-}
-
 // resultsText lists the tests that failed and, if verbose, all others.
 func resultsText(report policytest.Report, verbose bool) string {
 	var b strings.Builder
