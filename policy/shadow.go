@@ -23,7 +23,7 @@ type ShadowOptions struct {
 	// Limit is for how long the one on trial may take over a request, which waits for it; zero or less: DefaultTrial.
 	Limit time.Duration
 	// OnDifference, if set, is told of every difference, and of every request that the one on trial could not decide. It is
-	// called concurrently, while the request waits, with the verdict in force.
+	// called concurrently, while the request waits, with the verdict in force. What it panics with is lost.
 	OnDifference func(facts tokenboundary.Facts, live tokenboundary.Verdict, difference *lineage.Shadow, err error)
 }
 
@@ -74,9 +74,15 @@ func (s *Shadowed) Evaluate(ctx context.Context, facts tokenboundary.Facts) (tok
 		s.differed.Add(1)
 	}
 	if s.opts.OnDifference != nil && (err != nil || v.Shadow != nil) {
-		s.opts.OnDifference(facts, v, v.Shadow, err)
+		s.tell(facts, v, err)
 	}
 	return v, nil
+}
+
+// tell tells of a difference. No answer depends on whoever is told.
+func (s *Shadowed) tell(facts tokenboundary.Facts, live tokenboundary.Verdict, err error) {
+	defer func() { recover() }() //nolint:errcheck // see OnDifference
+	s.opts.OnDifference(facts, live, live.Shadow, err)
 }
 
 // try asks the policy on trial. What it panics with is its own.

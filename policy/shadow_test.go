@@ -119,6 +119,7 @@ func TestATrialChangesNoAnswer(t *testing.T) {
 				require.Nil(t, d)
 				require.ErrorContains(t, err, c.why)
 				require.Equal(t, want, v)
+				panic("nor does this")
 			}})
 			got, err := s.Evaluate(t.Context(), facts)
 			require.NoError(t, err)

@@ -32,7 +32,8 @@ type replayArgs struct {
 	options       replay.Options
 }
 
-// runReplay decides recorded decisions again and prints what would change. It ends with exitOK if nothing would.
+// runReplay decides recorded decisions again and prints what would change. It ends with exitOK if there
+// was something to decide and nothing would.
 func runReplay(args []string, stdout, stderr io.Writer) int {
 	c := newCommand(replayUse, stderr)
 	var a replayArgs
@@ -65,7 +66,7 @@ func runReplay(args []string, stdout, stderr io.Writer) int {
 	} else {
 		say(stdout, out.String())
 	}
-	if out.Changed > 0 {
+	if out.Changed > 0 || out.nothing() { // nothing to decide proves nothing
 		return exitError
 	}
 	return exitOK
@@ -106,6 +107,9 @@ var headings = map[replay.Change]string{
 	replay.Undecided: "could not be decided",
 }
 
+// nothing reports whether no record was found at all.
+func (o replayOutput) nothing() bool { return o.Examined == 0 && len(o.Skipped) == 0 }
+
 // String writes the report for people.
 func (o replayOutput) String() string {
 	var b strings.Builder
@@ -128,7 +132,7 @@ func (o replayOutput) String() string {
 	if o.Unknown > 0 {
 		fmt.Fprintf(&b, "%d of them were decided with present facts, because those of then are not known any more\n", o.Unknown)
 	}
-	if o.Examined == 0 && len(o.Skipped) == 0 {
+	if o.nothing() {
 		b.WriteString("no record is of this --issuer, exactly as the server's configuration has it, and within the other flags\n")
 	}
 	for _, why := range slices.Sorted(maps.Keys(o.Skipped)) {

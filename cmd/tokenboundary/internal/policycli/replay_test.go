@@ -47,7 +47,7 @@ func TestReplayOfAStore(t *testing.T) {
 		"client": {"--client", "another"}, "path": {"--path", "/crm/below"},
 	} {
 		code, stdout, _ = run(append(filter, stricter)...)
-		require.Equal(t, exitOK, code, name)
+		require.Equal(t, exitError, code, name)
 		require.Contains(t, stdout, "0 decisions examined", name)
 		require.Contains(t, stdout, "no record is of this --issuer", name)
 	}
