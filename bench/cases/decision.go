@@ -94,7 +94,7 @@ func decisions() []suite.Case {
 		{Group: GroupDecision, Name: "one rule, one scope", Base: VerifyAndSign,
 			Open: func(string) (*suite.Instance, error) { return openPath(0, 1, 1) }},
 		{Group: GroupDecision, Name: "six rules, one scope", Base: VerifyAndSign,
-			Open: func(string) (*suite.Instance, error) { return openShared(len(conditions)) }},
+			Open: func(string) (*suite.Instance, error) { return openShared(len(conditions), 0) }},
 		{Group: GroupDecision, Name: "each further rule", Targets: []suite.Target{suite.AtMost(suite.Micros, 0.6)},
 			Step: &suite.Step{
 				More: GroupDecision + "/six rules, one scope", Less: GroupDecision + "/one rule, one scope", Count: float64(len(conditions) - 1),
@@ -102,6 +102,9 @@ func decisions() []suite.Case {
 		{Group: GroupDecision, Name: "ten rules with path and narrowing", Base: VerifyAndSign,
 			Targets: []suite.Target{suite.AtMost(suite.Micros, 5), suite.AtMost(suite.Allocs, 30)},
 			Open:    func(string) (*suite.Instance, error) { return openPath(many, allows, allows+2) }},
+		{Group: GroupDecision, Name: "a hundred rules, of which ten name the scope", Base: VerifyAndSign,
+			Targets: []suite.Target{suite.AtMost(suite.Micros, 12)},
+			Open:    func(string) (*suite.Instance, error) { return openShared(10, 90) }},
 	}
 }
 
@@ -117,13 +120,20 @@ func openPath(denies, allows, asked int) (*suite.Instance, error) {
 	return decider(set, func() tb.Facts { return f }, scopes(allows)), nil
 }
 
-// openShared decides a request for one scope that so many rules name, so that all of them are evaluated.
-func openShared(rules int) (*suite.Instance, error) {
+// openShared decides a request for one scope that so many rules name, so that all of them are evaluated, beside others that
+// name other scopes, so that none of these is.
+func openShared(rules, others int) (*suite.Instance, error) {
 	docs := path(0, rules)
 	leaf := docs["agents/crm.yaml"]
+	text := string(leaf.Data)
 	for i := range rules {
-		leaf.Data = []byte(strings.ReplaceAll(string(leaf.Data), "["+scope(i)+"]", "["+scope(0)+"]"))
+		text = strings.ReplaceAll(text, "["+scope(i)+"]", "["+scope(0)+"]")
 	}
+	more := ""
+	for i := range others {
+		more += fmt.Sprintf("  - {rule: o%d, when: '%s', scopes: ['other:%d'], lifetime: 5m}\n", i, conditions[i%len(conditions)], i)
+	}
+	leaf.Data = []byte(strings.Replace(text, "allow:\n", "allow:\n"+more, 1))
 	set, err := policy.Load(docs)
 	if err != nil {
 		return nil, err
