@@ -25,13 +25,22 @@ type private struct {
 	as        *syscall.SysProcAttr
 }
 
+// missing skips the test, and fails it where CI is set.
+func missing(t *testing.T, what string) {
+	t.Helper()
+	if os.Getenv("CI") != "" {
+		t.Fatal(what)
+	}
+	t.Skip(what)
+}
+
 // newPrivate starts a server in a directory of its own, or skips the test where there is no PostgreSQL to start.
 func newPrivate(t *testing.T) *private {
 	t.Helper()
 	found, err := filepath.Glob("/usr/lib/postgresql/*/bin/initdb")
 	require.NoError(t, err)
 	if len(found) == 0 {
-		t.Skip("no PostgreSQL at /usr/lib/postgresql/*/bin to start a server of")
+		missing(t, "no PostgreSQL at /usr/lib/postgresql/*/bin to start a server of")
 	}
 	slices.Sort(found)
 	dir := quick(t)
@@ -67,7 +76,7 @@ func unprivileged(t *testing.T) (uid, gid int) {
 		require.NoError(t, err)
 		return uid, gid
 	}
-	t.Skip("no user that a PostgreSQL server could run as")
+	missing(t, "no user that a PostgreSQL server could run as")
 	return 0, 0
 }
 
