@@ -3,38 +3,21 @@ package main_test
 import (
 	"context"
 	"fmt"
-	"net"
 	"net/url"
 	"os"
 	"strings"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
 	"github.com/tokenboundary/tokenboundary/internal/canary"
+	"github.com/tokenboundary/tokenboundary/internal/pgtest"
 )
 
-// database returns the connection string of the server to test against, or skips the test where there is none: not where CI
-// is set.
-func database(t testing.TB) string {
-	t.Helper()
-	if dsn := os.Getenv("TOKENBOUNDARY_TEST_POSTGRES"); dsn != "" {
-		return dsn
-	}
-	conn, err := net.DialTimeout("tcp", "127.0.0.1:5432", time.Second)
-	if err == nil {
-		require.NoError(t, conn.Close())
-		return "postgres://postgres@127.0.0.1:5432/test?sslmode=disable"
-	}
-	if os.Getenv("CI") != "" {
-		t.Fatal("no PostgreSQL: TOKENBOUNDARY_TEST_POSTGRES is not set, and nothing answers at 127.0.0.1:5432")
-	}
-	t.Skip("no PostgreSQL: set TOKENBOUNDARY_TEST_POSTGRES, or start a server at 127.0.0.1:5432")
-	return ""
-}
+// database returns the connection string of the server to test against.
+func database(t testing.TB) string { return pgtest.DSN(t) }
 
 // execute runs statements on the test database.
 func execute(t testing.TB, statements ...string) {

@@ -56,6 +56,7 @@ var rooms = map[string][]string{
 	"examples/...":         nil,
 	"bench/...":            nil,
 	"internal/canary":      {"store"},
+	"internal/pgtest":      nil,
 	"internal/crash/...":   nil,
 	"internal/hostile/...": nil,
 	"internal/linear/...":  nil,
