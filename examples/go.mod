@@ -6,6 +6,7 @@ require (
 	github.com/go-jose/go-jose/v4 v4.1.9
 	github.com/stretchr/testify v1.12.1
 	github.com/tokenboundary/tokenboundary v0.0.0
+	golang.org/x/oauth2 v0.37.0
 )
 
 require (

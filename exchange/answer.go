@@ -76,7 +76,9 @@ func result(members canon.Members, p Params) (Result, error) {
 	switch {
 	case !usable(r.value):
 		return bad("no usable access_token")
-	case !strings.EqualFold(kind, "Bearer"):
+	case !p.Proof.IsZero() && !strings.EqualFold(kind, "DPoP"):
+		return bad("a token_type other than DPoP: the token is not bound to the key")
+	case p.Proof.IsZero() && !strings.EqualFold(kind, "Bearer"):
 		return bad("a token_type other than Bearer")
 	case r.ExpiresIn == 0:
 		return bad("no expires_in")

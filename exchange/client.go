@@ -19,7 +19,7 @@ import (
 // Client asks a token endpoint for tokens. It is safe for concurrent use as long as its fields are left alone.
 //
 // It follows no redirect, since that would hand its credentials to whoever is named there, and it refuses an answer
-// that is not what was asked for: another token type, no expiry, more scopes.
+// that is not what was asked for: another token type, no expiry, none of the scopes.
 type Client struct {
 	// Endpoint is the URL of the token endpoint: https, or http to a loopback address.
 	Endpoint string
@@ -69,6 +69,9 @@ type Params struct {
 	Details json.RawMessage
 	// Deferrable says that the client accepts to wait. The *Error then has a Deferral, to poll with.
 	Deferrable bool
+	// Proof is a proof of possession made for this one request (RFC 9449, section 5). With it, only a token that is bound
+	// to the key is accepted; without it, only one that is not bound.
+	Proof tokenboundary.Credential
 }
 
 // Result is a token that was granted. It hides its value in logs and in fmt; see Value.
@@ -168,35 +171,59 @@ func (p Params) form(grant string) url.Values {
 }
 
 func (c *Client) ask(ctx context.Context, form url.Values, p Params) (Result, error) {
-	if err := c.check(); err != nil {
+	if err := c.check(c.Endpoint); err != nil {
 		return Result{}, err
 	}
-	header := http.Header{
-		"Content-Type": {"application/x-www-form-urlencoded"}, "Accept": {"application/json"},
+	header := http.Header{"Content-Type": {"application/x-www-form-urlencoded"}}
+	if !p.Proof.IsZero() {
+		header.Set(headerProof, p.Proof.Value)
 	}
 	if err := c.Auth(ctx, form, header); err != nil {
 		return Result{}, fmt.Errorf("exchange: authenticate: %w", err)
 	}
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, c.Endpoint, strings.NewReader(form.Encode()))
-	if err != nil {
-		return Result{}, errors.New("exchange: Client.Endpoint is not a URL")
-	}
-	r.Header = header
-	resp, err := c.http().Do(r)
-	if err != nil {
-		return Result{}, fmt.Errorf("exchange: %w", err)
-	}
-	defer resp.Body.Close() //nolint:errcheck // read only
-	members, err := readAnswer(resp)
+	members, err := c.send(ctx, c.Endpoint, form.Encode(), header)
 	if err != nil {
 		return Result{}, err
 	}
 	return result(members, p)
 }
 
+// Post sends an empty request to another endpoint of the boundary, with the client's credential in the header: a secret,
+// or the assertion as a bearer. An answer other than 200 with a JSON object is an error, a refusal an *Error.
+func (c *Client) Post(ctx context.Context, to string) error {
+	if err := c.check(to); err != nil {
+		return err
+	}
+	form, header := url.Values{}, http.Header{}
+	if err := c.Auth(ctx, form, header); err != nil {
+		return fmt.Errorf("exchange: authenticate: %w", err)
+	}
+	if a := form.Get("client_assertion"); a != "" {
+		header.Set("Authorization", "Bearer "+a)
+	}
+	_, err := c.send(ctx, to, "", header)
+	return err
+}
+
+// send posts a body and returns the members of a successful answer.
+func (c *Client) send(ctx context.Context, to, body string, header http.Header) (canon.Members, error) {
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, to, strings.NewReader(body))
+	if err != nil {
+		return nil, errors.New("exchange: the endpoint is not a URL")
+	}
+	header.Set("Accept", "application/json")
+	r.Header = header
+	resp, err := c.http().Do(r)
+	if err != nil {
+		return nil, fmt.Errorf("exchange: %w", err)
+	}
+	defer resp.Body.Close() //nolint:errcheck // read only
+	return readAnswer(resp)
+}
+
 // check refuses a client that would send its credentials to nobody in particular.
-func (c *Client) check() error {
-	if _, err := canon.SecureURL(c.Endpoint); err != nil {
+func (c *Client) check(to string) error {
+	if _, err := canon.SecureURL(to); err != nil {
 		return fmt.Errorf("exchange: Client.Endpoint %w", err)
 	}
 	if c.Auth == nil {

@@ -198,3 +198,55 @@ func TestClientChecksItsConfiguration(t *testing.T) {
 		require.ErrorContains(t, err, "Client.Endpoint", endpoint)
 	}
 }
+
+// TestClientTakesABoundTokenForAProofAndNoOther: the proof goes with the request, and decides which type is accepted.
+func TestClientTakesABoundTokenForAProofAndNoOther(t *testing.T) {
+	proved := exchange.Params{Subject: subject, Proof: tokenboundary.Credential{Type: tokenboundary.TypeDPoP, Value: "PROOF"}}
+	plain := exchange.Params{Subject: subject}
+	for _, c := range []struct {
+		kind string
+		p    exchange.Params
+		text string
+	}{
+		{"DPoP", proved, ""}, {"dpop", proved, ""}, {"bearer", plain, ""},
+		{"DPoP", plain, "other than Bearer"}, {"Bearer", proved, "not bound to the key"}, {"N_A", proved, "not bound to the key"},
+	} {
+		client, asked := answering(t, 200, "application/json", good("token_type", `"`+c.kind+`"`))
+		_, err := client.Exchange(t.Context(), c.p)
+		require.Equal(t, c.p.Proof.Value, asked.Header.Get("DPoP"))
+		if c.text == "" {
+			require.NoError(t, err)
+		} else {
+			require.ErrorContains(t, err, c.text)
+		}
+	}
+}
+
+func TestClientPostsToOtherEndpoints(t *testing.T) {
+	c, asked := answering(t, 200, "application/json", `{}`)
+	require.NoError(t, c.Post(t.Context(), c.Endpoint+"/tasks/x/complete"))
+	require.Equal(t, "/tasks/x/complete", asked.URL.Path)
+	require.Equal(t, "POST", asked.Method)
+	require.Zero(t, asked.ContentLength)
+	_, _, basic := asked.BasicAuth()
+	require.True(t, basic)
+	c.Auth = exchange.Assertion(func(context.Context) (string, error) { return "ASSERTION", nil })
+	require.NoError(t, c.Post(t.Context(), c.Endpoint))
+	require.Equal(t, "Bearer ASSERTION", asked.Header.Get("Authorization"))
+	require.ErrorContains(t, c.Post(t.Context(), "http://a.example/"), "must be an https URL")
+	c.Auth = exchange.Assertion(func(context.Context) (string, error) { return "", errors.New("out of order") })
+	require.ErrorContains(t, c.Post(t.Context(), c.Endpoint), "authenticate: out of order")
+
+	for _, bad := range []struct {
+		status     int
+		kind, body string
+	}{{409, "application/json", `{"error":"invalid_request"}`}, {302, "text/html", ""}, {503, "application/json", `{}`}} {
+		c, _ := answering(t, bad.status, bad.kind, bad.body)
+		var e *exchange.Error
+		require.ErrorAs(t, c.Post(t.Context(), c.Endpoint), &e)
+		require.Equal(t, bad.status, e.Status)
+		require.Equal(t, 7*time.Second, e.RetryAfter)
+	}
+	c, _ = answering(t, 200, "text/html", `{}`)
+	require.ErrorContains(t, c.Post(t.Context(), c.Endpoint), "not a JSON object")
+}

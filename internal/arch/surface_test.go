@@ -17,7 +17,7 @@ var hidden = []string{
 }
 
 // public are the packages whose exported signatures hold none of them.
-var public = []string{".", "gate", "policy", "policy/policytest", "policy/replay", "policy/suggest", "lineage", "store", "store/memory", "store/bolt", "store/storetest", "exchange", "endpoint", "verify"}
+var public = []string{".", "agent", "gate", "policy", "policy/policytest", "policy/replay", "policy/suggest", "lineage", "store", "store/memory", "store/bolt", "store/storetest", "exchange", "endpoint", "verify"}
 
 // clocked are the functions of package time that read or wait for the machine's clock.
 var clocked = []string{"Now", "Since", "Until", "Sleep", "After", "Tick", "NewTimer", "NewTicker", "AfterFunc"}
