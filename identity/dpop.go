@@ -25,8 +25,11 @@ const (
 // thumbprints is the issuer of keys that vouch for themselves (RFC 9278). Sources gives it to nobody else.
 const thumbprints = "urn:ietf:params:oauth:jwk-thumbprint:sha-256"
 
-// DPoPConfig configures the source that verifies proofs of possession. Its zero value is good.
+// DPoPConfig configures the source that verifies proofs of possession. Its zero value is good, for a token endpoint.
 type DPoPConfig struct {
+	// Resource says that the proofs come beside access tokens (RFC 9449, section 7.1), and not with token requests. Each must
+	// then have an ath, and whoever asks compares it with the digest of the token (section 4.3): package verify does.
+	Resource bool
 	// MaxAge is how old a proof may be, from 1 s to 5 minutes; zero is 60 s.
 	MaxAge time.Duration
 	// Clock is the time; nil is the wall clock.
@@ -47,7 +50,8 @@ func DPoPAlgorithms() []string { return slices.Clone(defaultAlgs) }
 // Anybody can make a key, and so a proof: it proves that whoever sends the request holds the key, and says nothing of
 // who that is (section 3). The Principal therefore has neither a kind nor an identity, and no authority.
 //
-// A proof with ath is refused: it was made for the use of an access token, which a token request is not. Who sends the
+// A proof with ath was made for the use of an access token, which a token request is not: it is refused, and one without is
+// where cfg is for a resource. Who sends the
 // header twice must be refused by whoever reads it; a list of proofs is none.
 func DPoP(cfg DPoPConfig) (*Source, error) {
 	if cfg.MaxAge == 0 {
@@ -76,7 +80,7 @@ func (d DPoPConfig) identify(_ context.Context, cred tokenboundary.Credential) (
 		return tokenboundary.Principal{}, fmt.Errorf("identity: %w", err)
 	}
 	c := readClaims(tok)
-	c.proves(cred.Method, request)
+	c.proves(cred.Method, request, d.Resource)
 	issued, expires := c.fresh(d.Clock.Now(), d.Leeway, d.MaxAge)
 	p := tokenboundary.Principal{
 		Party: lineage.Party{ID: key, Issuer: thumbprints}, Key: key,
@@ -109,7 +113,7 @@ func possessed(raw string) (thumbprint string, tok front.Token, err error) {
 }
 
 // proves checks that a proof is for the request (RFC 9449, section 4.3, checks 8, 9 and 12).
-func (c *claims) proves(method, request string) {
+func (c *claims) proves(method, request string, resource bool) {
 	htm, _ := c.value("htm").(string)
 	htu, _ := c.value("htu").(string)
 	target, err := targetURI(htu)
@@ -121,8 +125,10 @@ func (c *claims) proves(method, request string) {
 		c.fail("proof is for another method")
 	case err != nil || target != request:
 		c.fail("proof is for another URL")
-	case c.has("ath"):
+	case c.has("ath") && !resource:
 		c.fail("proof is for the use of an access token")
+	case resource && c.text("ath") == "":
+		c.fail("claim ath is missing")
 	}
 }
 

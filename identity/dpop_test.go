@@ -187,6 +187,19 @@ func TestDPoPClaimsRefused(t *testing.T) {
 	refuses(t, s, proof(t, esKey, nil, `{"jti":"p1","jti":"p2"}`), "duplicate")
 }
 
+// A proof is for a token request or for a resource, and never for both.
+func TestDPoPAtAResource(t *testing.T) {
+	s := source(t, identity.DPoP, identity.DPoPConfig{Clock: newClock(), Resource: true})
+	atResource := with(proofClaims, m{"ath": "fUHyO2r2Z3DZ53EsNrWBb0xWXoaNy59IiKCAqksmQEo"})
+	accepts(t, s, proof(t, esKey, nil, atResource))
+	refuses(t, s, proof(t, esKey, nil, proofClaims), "ath is missing")
+	refuses(t, s, proof(t, esKey, nil, with(proofClaims, m{"ath": ""})), "ath is missing")
+	refuses(t, s, proof(t, esKey, nil, with(proofClaims, m{"ath": 7})), "ath is not a string")
+	refuses(t, s, proof(t, esKey, nil, with(atResource, m{"htm": "GET"})), "another method")
+	tokens, _ := dpop(t)
+	refuses(t, tokens, proof(t, esKey, nil, atResource), "use of an access token")
+}
+
 func TestDPoPIsForOneRequest(t *testing.T) {
 	s, move := dpop(t)
 	cred := proof(t, esKey, nil, proofClaims)

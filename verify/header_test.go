@@ -136,7 +136,7 @@ func TestARouteRequiresItsScopes(t *testing.T) {
 // TestMetadata is what RFC 9728 says, at the place where a challenge says it is.
 func TestMetadata(t *testing.T) {
 	w := newWorld(t)
-	g := w.idle(func(c *verify.Config) { c.Proofs, c.ProofAlgs = proofs{}, []string{"ES256"} })
+	g := w.idle(func(c *verify.Config) { c.Proofs, c.ProofAlgs = proofs(w, w.clock), []string{"ES256"} })
 	require.Equal(t, metadataURL, g.MetadataURL())
 	u, err := url.Parse(g.MetadataURL())
 	require.NoError(t, err)

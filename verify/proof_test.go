@@ -1,15 +1,12 @@
 package verify_test
 
 import (
-	"context"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
 	"testing"
@@ -26,39 +23,11 @@ import (
 
 var b64 = base64.RawURLEncoding
 
-// proofs verifies proofs of possession as a resource server needs it: with all that they say, and ath left to the caller.
-type proofs struct{ clk clock.Clock }
-
-func (p proofs) Identify(_ context.Context, cred tokenboundary.Credential) (tokenboundary.Principal, error) {
-	var none tokenboundary.Principal
-	jws, err := jose.ParseSignedCompact(cred.Value, []jose.SignatureAlgorithm{jose.ES256})
-	if err != nil || cred.Type != tokenboundary.TypeDPoP {
-		return none, errors.New("no proof: " + cred.Value)
-	}
-	head := jws.Signatures[0].Protected
-	payload, err := jws.Verify(head.JSONWebKey)
-	if err != nil || head.ExtraHeaders["typ"] != "dpop+jwt" {
-		return none, errors.New("no proof: " + cred.Value)
-	}
-	var c struct {
-		Method string `json:"htm"`
-		URL    string `json:"htu"`
-		ID     string `json:"jti"`
-		At     int64  `json:"iat"`
-	}
-	if json.Unmarshal(payload, &c) != nil || c.Method != cred.Method || c.URL != cred.URL || !within(p.clk.Now(), c.At) {
-		return none, errors.New("of another request: " + cred.URL)
-	}
-	sum, err := head.JSONWebKey.Thumbprint(crypto.SHA256)
-	if err != nil {
-		return none, err
-	}
-	return tokenboundary.Principal{Key: b64.EncodeToString(sum), Once: c.ID, Expires: time.Unix(c.At, 0).Add(time.Minute)}, nil
-}
-
-func within(now time.Time, at int64) bool {
-	age := now.Unix() - at
-	return age >= -5 && age < 60
+// proofs verifies proofs of possession for a resource server.
+func proofs(t testing.TB, clk clock.Clock) tokenboundary.IdentitySource {
+	s, err := identity.DPoP(identity.DPoPConfig{Resource: true, Clock: clk})
+	require.NoError(t, err)
+	return s
 }
 
 // holder is who has a key.
@@ -111,7 +80,7 @@ func withProof(scheme, tok string, proofs ...string) []func(*http.Request) {
 // TestABoundTokenNeedsAProof of its key, for this request and this token, each time a new one.
 func TestABoundTokenNeedsAProof(t *testing.T) {
 	w := newWorld(t)
-	g := w.guard(func(c *verify.Config) { c.Proofs, c.ProofAlgs = proofs{w.clock}, []string{"ES256", "EdDSA"} })
+	g := w.guard(func(c *verify.Config) { c.Proofs, c.ProofAlgs = proofs(w, w.clock), []string{"ES256", "EdDSA"} })
 	get := g.api(verify.Route{Scopes: []string{"cases:read"}})
 	h, thief := w.holder(), w.holder()
 	tok, bearerToken := w.issued(h.bound).Value(), w.issued().Value()
@@ -206,7 +175,7 @@ func TestProofsOfATokenRequest(t *testing.T) {
 // TestVerifiedPrincipalsAreNotBelieved: whatever a caller says of a proof, the source is asked.
 func TestVerifiedPrincipalsAreNotBelieved(t *testing.T) {
 	w := newWorld(t)
-	g := w.guard(func(c *verify.Config) { c.Proofs = proofs{w.clock} })
+	g := w.guard(func(c *verify.Config) { c.Proofs = proofs(w, w.clock) })
 	h := w.holder()
 	tok := w.issued(h.bound).Value()
 	cred := tokenboundary.Credential{Type: tokenboundary.TypeDPoP, Value: h.proof(tok, nil), Method: "GET", URL: "https://crm.example/v1/cases"}

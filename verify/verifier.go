@@ -64,7 +64,7 @@ type Config struct {
 	// older than those that do not fit are introspected.
 	Entries int
 	// Proofs verifies proofs of possession (tokenboundary.TypeDPoP, RFC 9449, section 4.3) with all that they say but ath,
-	// which is compared here. Nil: key-bound tokens are refused.
+	// which is compared here: identity.DPoP, for a resource. Nil: key-bound tokens are refused.
 	Proofs tokenboundary.IdentitySource
 	// ProofAlgs are the algorithms that Proofs accepts, for challenges and metadata.
 	ProofAlgs []string
