@@ -56,6 +56,7 @@ var rooms = map[string][]string{
 	"examples/...": nil,
 
 	"hosts/fosite/example/...": nil,
+	"hosts/goidc/example/...":  nil,
 
 	"bench/...":            nil,
 	"internal/canary":      {"store"},
