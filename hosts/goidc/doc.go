@@ -31,6 +31,7 @@
 //   - Only JWTs. A provider that chooses another form gets an error in place of a token.
 //   - A grant of another kind (authorization_code, device code, …) is refused unless Config.Undecided names it. Then the
 //     provider answers for its tokens; Config.Subject says what they carry in an exchange.
+//   - A grant from before the provider was governed makes no further token.
 //   - An exchange for a refresh token answers without an access token, as the provider does; the first one comes from a
 //     refresh. Its decision is recorded all the same.
 //   - A public client gets no token of a governed grant: whoever sends its id passes for it.

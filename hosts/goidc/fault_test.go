@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"strings"
 	"testing"
 
 	"github.com/luikyv/go-oidc/pkg/goidc"
@@ -139,6 +140,35 @@ func TestAHostChoosesFormAndClaims(t *testing.T) {
 	require.Equal(t, 20.0, a.body["expires_in"])
 	_, err := lineage.ParseID(c["jti"].(string))
 	require.NoError(t, err)
+}
+
+func TestNoTokenOrSecretIsInAnError(t *testing.T) {
+	var seen strings.Builder
+	down := storetest.FailOn(memory.New(), storetest.Commit, errDown).Set(false)
+	w := newWorld(t, func(w *world) {
+		w.store = down
+		w.more = append(w.more, provider.WithErrorHandler(func(_ context.Context, err error) { seen.WriteString(err.Error()) }))
+	})
+	token, refresh := w.granted(w.exchange("orchestrator", human(t, "alice"), typeID, "read")).text("access_token"), w.family("read")
+	w.revoke("subject:alice")
+	w.refused(w.exchange("tool", token, typeAccess, "read"), http.StatusBadRequest, "invalid_request")
+	w.refused(w.exchange("tool", token+"x", typeAccess, "read"), http.StatusBadRequest, "invalid_request")
+	w.refused(w.refresh("orchestrator", refresh), http.StatusBadRequest, "invalid_grant")
+	down.Set(true)
+	w.refused(w.credentials("tool", "read"), http.StatusServiceUnavailable, "temporarily_unavailable")
+	w.server.Close() // so that nobody writes any more
+	require.Contains(t, seen.String(), "temporarily_unavailable", "positive control")
+	for _, secret := range []string{token, refresh, secretOf("tool"), secretOf("orchestrator")} {
+		require.NotContains(t, seen.String(), secret)
+	}
+}
+
+func TestWithoutAManagerThereIsNoRefresh(t *testing.T) {
+	w := newWorld(t, func(w *world) { w.cfg.RefreshTokens = nil })
+	a := w.exchange("orchestrator", human(t, "alice"), typeID, "read", "requested_token_type", typeRefresh)
+	w.refused(a, http.StatusBadRequest, "invalid_request")
+	w.refused(w.refresh("orchestrator", "x"), http.StatusBadRequest, "unsupported_grant_type")
+	w.granted(w.exchange("orchestrator", human(t, "alice"), typeID, "read"))
 }
 
 func TestOptionsAreChecked(t *testing.T) {

@@ -71,6 +71,7 @@ type world struct {
 
 	binding tb.Binding
 	proof   func(path string) string // sent with every request; nil: none
+	manager goidc.GrantManager       // nil: grants
 	op      *provider.Provider
 	server  *httptest.Server
 }
@@ -139,7 +140,11 @@ func (w *world) provider(opts ...provider.Option) (*provider.Provider, error) {
 	}
 	all = append(all, provider.WithScopes(list...))
 	all = slices.Concat(all, w.more, opts, w.last)
-	return provider.New(issuer, w.grants, func(context.Context) (goidc.JSONWebKeySet, error) {
+	var manager goidc.GrantManager = w.grants
+	if w.manager != nil {
+		manager = w.manager
+	}
+	return provider.New(issuer, manager, func(context.Context) (goidc.JSONWebKeySet, error) {
 		return goidc.JSONWebKeySet{Keys: []goidc.JSONWebKey{key}}, nil
 	}, all...)
 }

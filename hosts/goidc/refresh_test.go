@@ -1,10 +1,12 @@
 package goidc_test
 
 import (
+	"context"
 	"net/http"
 	"testing"
 	"time"
 
+	"github.com/luikyv/go-oidc/pkg/goidc"
 	"github.com/stretchr/testify/require"
 
 	tb "github.com/tokenboundary/tokenboundary"
@@ -68,6 +70,9 @@ func TestARefreshIsNarrowedBelowWhatItAsksFor(t *testing.T) {
 	a := w.granted(w.refresh("orchestrator", token, "scope", "read write"))
 	require.Equal(t, "read", a.claims(t)["scope"])
 	require.Equal(t, "read", a.text("scope"))
+	w.policy = grantAll
+	a = w.granted(w.refresh("orchestrator", a.text("refresh_token"), "scope", "read write"))
+	require.Equal(t, "read write", a.claims(t)["scope"], "the grant is what it was")
 }
 
 func TestARevokedFamilyIsRefused(t *testing.T) {
@@ -114,6 +119,42 @@ func TestRevocationReachesTheBoundary(t *testing.T) {
 	require.Contains(t, w.denied("sub"), "the token is revoked")
 	w.refused(w.refresh("orchestrator", a.text("refresh_token")), http.StatusBadRequest, "invalid_grant")
 	require.Equal(t, http.StatusOK, w.post("/revoke", "orchestrator", form("token", "nothing")).status)
+}
+
+// live hands out the grants that it keeps themselves, as a manager in memory does.
+type live struct {
+	*grants
+	kept map[string]*goidc.Grant
+}
+
+func (l live) SaveGrant(ctx context.Context, grant *goidc.Grant) error {
+	l.mu.Lock()
+	l.kept[grant.ID] = grant
+	l.mu.Unlock()
+	return l.grants.SaveGrant(ctx, grant)
+}
+
+func (l live) GrantByRefreshToken(_ context.Context, token string) (*goidc.Grant, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, grant := range l.kept {
+		if grant.RefreshToken == token {
+			return grant, nil
+		}
+	}
+	return nil, goidc.ErrNotFound
+}
+
+func TestARefusalBurnsNothingInAManagerInMemory(t *testing.T) {
+	w := newWorld(t, func(w *world) {
+		m := live{w.grants, map[string]*goidc.Grant{}}
+		w.cfg.RefreshTokens, w.manager = m, m
+	})
+	token := w.family("read")
+	w.policy = func(tb.Facts) tb.Verdict { return tb.Verdict{Effect: tb.Deny, Code: tb.CodeInvalidScope, Path: "/x"} }
+	w.refused(w.refresh("orchestrator", token), http.StatusBadRequest, "invalid_scope")
+	w.policy = grantAll
+	w.granted(w.refresh("orchestrator", token))
 }
 
 func TestAnEndedFamilyEndsWhatIsLeft(t *testing.T) {

@@ -55,8 +55,9 @@ var rooms = map[string][]string{
 	"cmd/...":      nil, // anything; nothing imports them
 	"examples/...": nil,
 
-	"hosts/fosite/example/...": nil,
-	"hosts/goidc/example/...":  nil,
+	"hosts/fosite/example/...":  nil,
+	"hosts/goidc/example/...":   nil,
+	"hosts/zitadel/example/...": nil,
 
 	"bench/...":            nil,
 	"internal/canary":      {"store"},
