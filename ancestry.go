@@ -20,6 +20,8 @@ func (h *hop) ancestry(ctx context.Context) error {
 		return h.refresh(ctx)
 	case Deferred:
 		return h.poll(ctx)
+	case Leased:
+		return h.presented(ctx)
 	}
 	return refuse(CodeUnauthorizedClient, "grant_type", "not a grant that is known")
 }

@@ -57,6 +57,9 @@ func (g *Governor) stranger(ctx context.Context, cred Credential, why error) err
 
 // authenticate is the first step: who asks, whether they may ask this way at all, and what exactly they ask.
 func (h *hop) authenticate(ctx context.Context, req Request) error {
+	if req.attach != nil {
+		return h.admit(ctx, req)
+	}
 	h.req = Request{Grant: req.Grant} // until the rest is known to be well formed
 	h.grant = req.Grant               // in a poll, until it is known what was deferred
 	var err error

@@ -65,7 +65,7 @@ func (h *hop) body(r ruling, parent *lineage.Record, own ...lineage.Selector) li
 			Resources: h.req.Resource, Scopes: h.req.Scopes, Lifetime: h.req.Lifetime, Details: h.req.Details,
 			Deferrable: h.req.Deferrable,
 		},
-		Reasons: r.reasons, Controls: r.controls, Bound: h.key, Recheck: r.recheck, Approved: h.approved, Shadow: r.shadow,
+		Reasons: r.reasons, Controls: r.controls, Bound: h.key, Recheck: r.recheck, Approved: h.approved, Lease: h.lease, Shadow: r.shadow,
 	}
 	if h.parent != nil {
 		b.Recheck = sooner(b.Recheck, h.parent.Record.Body.Recheck)

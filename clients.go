@@ -30,7 +30,7 @@ type Client struct {
 	Kind ClientKind
 	// Grants are the grants it may use; none by default.
 	Grants []Grant
-	// Connections are the connections it may use.
+	// Connections are the connections it may use; of a resource, those that it may lease credentials of.
 	Connections []string
 	// Actors are the actor identities it may present besides itself. An entry that ends in "/*" stands for every
 	// identity below it, by whole path segments.
@@ -86,7 +86,7 @@ func (c Client) mayUse(grant Grant) bool {
 	switch {
 	case !c.Kind.mayGet():
 		return false
-	case grant == Deferred:
+	case grant == Deferred, grant == Leased: // whoever may have a token may use it
 		return true
 	}
 	return slices.Contains([]Grant{ClientCredentials, Exchange, Refresh}, grant) && slices.Contains(c.Grants, grant)

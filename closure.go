@@ -17,6 +17,9 @@ type Closure struct {
 	Tasks     int `json:"tasks"`
 	Families  int `json:"families"`  // refresh families
 	Approvals int `json:"approvals"` // requests that waited for one
+	Leases    int `json:"leases"`    // credentials of other systems that brokers held
+	// Outstanding are those of the leases that are not taken back yet.
+	Outstanding int `json:"outstanding"`
 	// Complete is false where the context ended first. Next is then where to go on; zero: at the beginning.
 	Complete bool       `json:"-"`
 	Next     lineage.ID `json:"next,omitzero"`
@@ -45,10 +48,13 @@ func (g *Governor) closure(ctx context.Context, sel lineage.Selector, after line
 			if n == nil || !g.cutBy(e, sel) {
 				continue
 			}
-			if open, err := g.isOpen(ctx, e.Record); err != nil {
+			if open, err := g.isOpen(ctx, e); err != nil {
 				return err
 			} else if open {
 				*n++
+			}
+			if isOut(e) {
+				counted.Outstanding++
 			}
 		}
 		c, c.Next = counted, batch[len(batch)-1].Record.ID()
@@ -64,7 +70,12 @@ func (g *Governor) closure(ctx context.Context, sel lineage.Selector, after line
 }
 
 // isOpen reports whether a record is not over for another reason: a deferred request that was answered is.
-func (g *Governor) isOpen(ctx context.Context, r lineage.Record) (bool, error) {
+func (g *Governor) isOpen(ctx context.Context, e store.Entry) (bool, error) {
+	r := e.Record
+	if r.Kind == lineage.KindLease { // one that was given back is
+		v, err := readLease(headOf(e, leaseKey(r.ID())))
+		return err == nil && !v.Given, nil
+	}
 	if r.Kind != lineage.KindApproval {
 		return true, nil
 	}
@@ -78,6 +89,12 @@ func (g *Governor) isOpen(ctx context.Context, r lineage.Record) (bool, error) {
 	return d.head.State != state.Refused && d.head.State != state.Released, nil
 }
 
+// isOut reports whether e is a lease that has not ended.
+func isOut(e store.Entry) bool {
+	head := headOf(e, leaseKey(e.Record.ID()))
+	return e.Record.Kind == lineage.KindLease && head.Version > 0 && head.State != state.Ended
+}
+
 // kind returns the count of a kind of record.
 func (c *Closure) kind(k lineage.Kind) *int {
 	switch k {
@@ -89,6 +106,8 @@ func (c *Closure) kind(k lineage.Kind) *int {
 		return &c.Families
 	case lineage.KindApproval:
 		return &c.Approvals
+	case lineage.KindLease:
+		return &c.Leases
 	}
 	return nil
 }

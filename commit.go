@@ -82,6 +82,9 @@ func (h *hop) meaning(err error) error {
 		return err
 	}
 	if c.Full {
+		if h.grant == Leased {
+			return h.unacceptable("no lease of the connection is left")
+		}
 		return h.unacceptable("the task has no derivation left")
 	}
 	for _, p := range h.proofs {

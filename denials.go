@@ -70,8 +70,9 @@ func (d *denials) remember(client string, digest [sha256.Size]byte, id lineage.I
 	}
 }
 
-// deny records a refusal and spends the single-use evidence that came with the request. Where the record cannot be
-// written the answer is still the refusal, and Health says so.
+// deny records a refusal and spends the single-use evidence that came with the request. Where that evidence cannot be spent
+// nothing is answered: ErrUnavailable. Where there is none, and the record cannot be written, the answer is still the
+// refusal, and Health says so.
 func (h *hop) deny(ctx context.Context, no *refusal) (Decision, error) {
 	no = h.told(no)
 	r := h.ruling
@@ -176,6 +177,9 @@ func (h *hop) commitDenial(ctx context.Context, d Decision, tx store.Tx, digest 
 		// The subject's or the actor's evidence was spent before: without it the rest is recorded and spent.
 		tx.Swaps = slices.DeleteFunc(tx.Swaps, func(s store.Swap) bool { return s.Key == c.Key })
 		return h.commitDenial(ctx, d, tx, digest)
+	case len(tx.Swaps) > 0: // an answer is a use of the evidence, and this would be one that leaves it good for more
+		h.g.cfg.Logger.ErrorContext(ctx, "a denial could not be recorded, nor what came with it be spent", "client", h.client.ID, "cause", err)
+		return Decision{}, unavailable("denial", err)
 	default:
 		h.g.unrecorded.Add(1)
 		h.g.cfg.Logger.ErrorContext(ctx, "a denial could not be recorded", "client", h.client.ID, "code", d.Code, "cause", err)
@@ -243,7 +247,7 @@ func refused(reasons []lineage.Reason) []lineage.Reason {
 	out := make([]lineage.Reason, 0, len(reasons)+1)
 	for _, r := range reasons {
 		if r.Granted {
-			r.Granted, r.Delegates, r.Refresh, r.Why = false, nil, false, "the request was refused"
+			r.Granted, r.Delegates, r.Refresh, r.Deliver, r.Why = false, nil, false, false, "the request was refused"
 		}
 		out = append(out, r)
 	}

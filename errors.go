@@ -113,6 +113,8 @@ func (h *hop) unacceptable(why string) error {
 		return refuse(CodeInvalidGrant, "deferral_code", why)
 	case Exchange:
 		return refuse(CodeInvalidRequest, "subject_token", why)
+	case Leased:
+		return refuse(CodeInvalidRequest, "token", why)
 	}
 	if h.client.proof != nil {
 		return refuse(CodeInvalidRequest, "client_assertion", why)

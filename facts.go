@@ -205,8 +205,8 @@ func pastKey(key string, version uint64) string {
 }
 
 // factSwaps returns the writes that give a head of facts its next value. The value is kept under a key of its own as well:
-// records name the version that they were decided on, and what was decided can then be asked again. What is kept never
-// expires: nothing says yet for how long a decision may be asked about.
+// records name the version that they were decided on, and what was decided can then be asked again. Prune forgets what no
+// record is left of.
 func factSwaps(head store.Head, value []byte) []store.Swap {
 	return []store.Swap{
 		{Key: head.Key, Version: head.Version, State: "set", Value: value},

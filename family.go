@@ -76,6 +76,11 @@ func refreshable(access []lineage.Access, reasons []lineage.Reason) []lineage.Ac
 	return grantedBy(access, reasons, func(r lineage.Reason) bool { return r.Refresh })
 }
 
+// deliverable returns the part of access whose granting rules let a credential that is leased for it leave the broker.
+func deliverable(access []lineage.Access, reasons []lineage.Reason) []lineage.Access {
+	return grantedBy(access, reasons, func(r lineage.Reason) bool { return r.Deliver })
+}
+
 // sealFamily makes the record of a refresh family: the parent of the first token and of all that are refreshed. It holds
 // the whole grant, and the reasons say what of it can be refreshed.
 func (h *hop) sealFamily(parent *lineage.Record, terms *lineage.Task, depth int) (*lineage.Record, error) {

@@ -15,7 +15,7 @@ import (
 const feedPoll = time.Second
 
 // Revocations yields the entries of the revocation feed behind after, in commit order, and ends with the last one. Zero
-// is before the first. Sequence numbers rise by one; where they begin differs from store to store, so that a position
+// is before the first that is kept. Sequence numbers rise by one; where they begin differs from store to store, so that a position
 // that is not in this feed, or of a store that this one replaced, yields ErrGone. By must be a resource, which gets no
 // reasons, or an operator.
 func (g *Governor) Revocations(ctx context.Context, by Client, after uint64) iter.Seq2[lineage.Revocation, error] {
@@ -30,11 +30,14 @@ func (g *Governor) Revocations(ctx context.Context, by Client, after uint64) ite
 			return
 		}
 		for r, err := range g.cfg.Store.Feed(ctx, g.cfg.Issuer, from) {
+			from++
 			switch {
 			case errors.Is(err, store.ErrGone):
 				err = ErrGone
 			case err != nil:
 				err = unavailable("store", err)
+			case after > 0 && r.Seq != from: // behind the epoch, and the first is not kept
+				r, err = lineage.Revocation{}, ErrGone
 			}
 			if !yield(entryOf(r, base, by), err) || err != nil {
 				return

@@ -30,11 +30,8 @@ func (g *Governor) Introspect(ctx context.Context, by Client, raw string) (State
 	case by.Kind == KindResource && (by.Resource == "" || !slices.Contains(e.Record.Body.Audience, by.Resource)):
 		return State{}, nil
 	}
-	// What was decided may be relied on for so long; after that it must be what would be decided now.
-	if d := e.Record.Body.Recheck; d > 0 && !g.latest().Before(e.Record.IssuedAt.Add(d)) {
-		if _, no, err := g.redecide(ctx, e, nil); no != nil || err != nil {
-			return State{}, err
-		}
+	if no, err := g.rechecked(ctx, e); no != nil || err != nil {
+		return State{}, err
 	}
 	c := claimsOf(e.Record)
 	c.Audience, c.AMR, c.Details = slices.Clone(c.Audience), slices.Clone(c.AMR), slices.Clone(c.Details)

@@ -58,7 +58,7 @@ func (g *Governor) scan(
 }
 
 // entries returns what is known of records that were read already: the marks on their selectors and the heads of their
-// tasks. What they share is looked up once.
+// tasks, and of leases. What they share is looked up once.
 func (g *Governor) entries(ctx context.Context, records []lineage.Record) ([]store.Entry, error) {
 	if len(records) == 0 {
 		return nil, nil
@@ -82,6 +82,11 @@ func (g *Governor) entries(ctx context.Context, records []lineage.Record) ([]sto
 			keys = append(keys, s.String())
 		}
 	}
+	for _, r := range records {
+		if r.Kind == lineage.KindLease {
+			keys = append(keys, leaseKey(r.ID()))
+		}
+	}
 	heads, err := g.cfg.Store.Heads(ctx, g.cfg.Issuer, keys)
 	if err != nil {
 		return nil, unavailable("store", err)
@@ -89,6 +94,9 @@ func (g *Governor) entries(ctx context.Context, records []lineage.Record) ([]sto
 	out := make([]store.Entry, len(records))
 	for i, r := range records {
 		out[i].Record = r
+		if at := slices.Index(keys, leaseKey(r.ID())); r.Kind == lineage.KindLease && at >= 0 {
+			out[i].Heads = append(out[i].Heads, heads[at])
+		}
 		for _, s := range sets[i] {
 			if m, ok := marks[s]; ok {
 				out[i].Marks = append(out[i].Marks, m)

@@ -51,10 +51,12 @@ func blockChecks() []check {
 			{on: on("revoke"), wrong: both(blocks("client:ops"), func(x *try) { x.cut.Selector.Kind = "colour" }), want: forbidden},
 			{on: on("approve"), wrong: both(blocks("client:"+lead.ID), func(x *try) { x.id = x.task.TaskID }), want: forbidden},
 			{on: on("report"), wrong: both(blocks("client:crm"), func(x *try) { x.uses = nil }), want: forbidden},
+			{on: on("attach"), wrong: both(blocks("client:crm"), func(x *try) { x.lease.Lifetime = -1 }), want: forbidden},
+			{on: on("set_lease"), wrong: both(blocks("client:crm"), func(x *try) { x.leaseTo = tb.LeaseIntent }), want: forbidden},
 			{on: signals, wrong: both(blocks("client:ops"), func(x *try) { x.signal.Env, x.signal.Reloaded = map[string]any{}, true }),
 				want: forbidden},
 		}, []exempt{{"what is refused is answered by one code: see blocked_client", tokens},
-			{"it is asked before anything else", reading}, {"nothing else is wrong with it", on(retires, "renew_feed")}}},
+			{"it is asked before anything else", reading}, {"nothing else is wrong with it", on(retires, "renew_feed", "prune", "erase")}}},
 		{"blocked_connection", []cell{
 			{on: on(alone, exchanges), given: side, wrong: blocks("connection:side"),
 				want: blocked(tb.CodeInvalidTarget, "resource", "connection")},

@@ -24,7 +24,7 @@ func taskChecks() []check {
 		}
 	}
 	free := exempt{"no task is above it", on(alone, "login")}
-	whatever := exempt{"it is about whatever there is", on(retires, signals, "revoke", "renew_feed", "report", "closure", "feed")}
+	whatever := exempt{"it is about whatever there is", on(retires, signals, "revoke", "renew_feed", "prune", "erase", "report", "closure", "feed")}
 	moved := exempt{"it is what is changed: see task_open", taskMoves}
 	return []check{
 		{"task_active", []cell{
@@ -33,7 +33,9 @@ func taskChecks() []check {
 			{on: on("deferred"), wrong: suspend, want: refused(tb.CodeAuthorizationPending, "deferral_code", "not yet")},
 			{on: on("record"), wrong: suspend, want: fails(tb.ErrConflict, "what the decision was made from is suspended")},
 			{on: on("introspect"), wrong: suspend, want: nothing},
-			{on: on("lineage", "descendants", "read_task"), wrong: suspend, want: shown("suspended")},
+			{on: on("lineage", "descendants", "read_task", "read_lease", "leases"), wrong: suspend, want: shown("suspended")},
+			{on: on("attach"), wrong: suspend, want: refused(tb.CodeInvalidRequest, "token", "the token is suspended")},
+			{on: on("set_lease"), wrong: suspend, want: fails(tb.ErrConflict, "what the lease comes from is suspended")},
 		}, []exempt{free, whatever, moved, {"who is asked may agree while the task rests", on("approve", "approvals")}}},
 		{"task_over", []cell{
 			{on: fromToken, wrong: end, want: subjectNo("the token is revoked")},
@@ -43,7 +45,9 @@ func taskChecks() []check {
 			{on: on("record"), wrong: end, want: fails(tb.ErrConflict, "what the decision was made from is revoked")},
 			{on: on("introspect", "approvals"), wrong: end, want: nothing},
 			{on: on("approve"), wrong: end, want: fails(tb.ErrConflict, "has lapsed")},
-			{on: on("lineage", "descendants"), wrong: end, want: shown("revoked")},
+			{on: on("lineage", "descendants", "read_lease", "leases"), wrong: end, want: shown("revoked")},
+			{on: on("attach"), wrong: end, want: refused(tb.CodeInvalidRequest, "token", "the token is revoked")},
+			{on: on("set_lease"), wrong: end, want: fails(tb.ErrConflict, "what the lease comes from is revoked")},
 		}, []exempt{free, whatever, moved, {"its head says how it ended", on("read_task")}}},
 		{"task_budget", []cell{
 			{on: fromToken, before: (*try).little, wrong: exhaust, want: subjectNo("the task has no derivation left")},
@@ -101,7 +105,9 @@ func delegateChecks() []check {
 				want: refused(tb.CodeUnauthorizedClient, "token", "issued to another client")},
 			{on: on(taskMoves, "read_task"), wrong: func(x *try) { x.cred = bySecret("stranger") },
 				want: fails(tb.ErrNotFound, "task")},
-		}, []exempt{settled, noParent, {"others may be named: see delegable", fromToken},
+			{on: on("set_lease", "read_lease"), wrong: func(x *try) { x.cred = bySecret("mail") }, want: fails(tb.ErrNotFound, "lease")},
+			{on: on("leases"), wrong: func(x *try) { x.cred = bySecret("mail") }, want: nothing},
+		}, []exempt{settled, noParent, {"it is whoever the token is for: see lease_audience", on("attach")}, {"others may be named: see delegable", fromToken},
 			{"it is for operators, and not about tokens of theirs", forOperators},
 			{"see audience", on("introspect", "report")}, {"it is about everything", on("feed")}}},
 		{"actor_bound", []cell{

@@ -39,12 +39,12 @@ var (
 	retires    = on("retire", "retire_refresh", "retire_task")
 	taskMoves  = on("suspend", "resume", "complete")
 	signals    = on("signal", "signal_env", "signal_reload", "signal_end")
-	changers   = on(retires, taskMoves, signals, "revoke", "renew_feed", "approve", "report")
-	reading    = on("introspect", "read_task", "lineage", "descendants", "closure", "feed", "approvals")
+	changers   = on(retires, taskMoves, signals, "revoke", "renew_feed", "prune", "erase", "approve", "report", "attach", "set_lease")
+	reading    = on("introspect", "read_task", "lineage", "descendants", "closure", "feed", "approvals", "read_lease", "leases")
 	verbsAll   = on(changers, reading)
 	everywhere = on(tokens, verbsAll)
 
-	forOperators = on("revoke", "renew_feed", "approve", signals, "lineage", "descendants", "closure", "approvals")
+	forOperators = on("revoke", "renew_feed", "prune", "erase", "approve", signals, "lineage", "descendants", "closure", "approvals")
 )
 
 // tokenEntries are the ways to a token.

@@ -33,7 +33,7 @@ func tenantChecks() []check {
 		}
 	}
 	takes := theirs(func(x, y *try) {
-		x.req.Subject, x.raw, x.id, x.uses = y.req.Subject, y.raw, y.id, y.uses
+		x.req.Subject, x.raw, x.id, x.uses, x.lease = y.req.Subject, y.raw, y.id, y.uses, y.lease
 		x.home, x.derived, x.own = y.Governor, y.derived, y.own // whose it is says whether it still lives
 	})
 	unknown := fails(tb.ErrNotFound, "")
@@ -53,12 +53,13 @@ func tenantChecks() []check {
 			{on: on("introspect"), wrong: takes, want: nothing},
 			{on: on("report"), wrong: takes, want: shown("unknown")},
 			{on: retires, wrong: takes, want: shown("active")},
-			{on: on(taskMoves, "read_task", "lineage", "descendants", "approve"), wrong: takes, want: unknown},
+			{on: on(taskMoves, "read_task", "lineage", "descendants", "approve", "set_lease", "read_lease"), wrong: takes, want: unknown},
 			{on: on("revoke"), wrong: func(x *try) { x.Governor = x.beside().Governor }, want: shown("active")},
-			{on: on("closure", "feed", "approvals"), wrong: func(x *try) { x.Governor = x.beside().Governor }, want: nothing},
+			{on: on("attach"), wrong: takes, want: refused(tb.CodeInvalidRequest, "token", "another issuer")},
+			{on: on("closure", "feed", "approvals", "leases"), wrong: func(x *try) { x.Governor = x.beside().Governor }, want: nothing},
 		}, []exempt{
 			{"it presents nothing of ours", on(alone, "login")},
-			{"it is about this issuer's tokens only, all of them", on(signals, "renew_feed")},
+			{"it is about this issuer's tokens only, all of them", on(signals, "renew_feed", "prune", "erase")},
 		}},
 	}
 }

@@ -2,6 +2,7 @@ package tokenboundary_test
 
 import (
 	"github.com/stretchr/testify/require"
+	"time"
 
 	tb "github.com/tokenboundary/tokenboundary"
 	"github.com/tokenboundary/tokenboundary/lineage"
@@ -48,6 +49,10 @@ func verbEntries() []entry {
 			x.cut = lineage.Revocation{Selector: lineage.Selector{Kind: lineage.SelectToken, Value: x.derived.ID.String()}}
 		}, (*try).revoke),
 		called("RenewFeed", "renew_feed", "ops", "renewed", func(*try) {}, (*try).renew),
+		called("Prune", "prune", "ops", "pruned", func(*try) {}, (*try).prunes),
+		called("Erase", "erase", "ops", "erased", func(x *try) {
+			x.sel = lineage.Selector{Kind: lineage.SelectSubject, Value: "alice"}
+		}, (*try).erases),
 		called("Approve", "approve", lead.ID, "agreed", func(x *try) { x.id = x.postponed().ID }, (*try).agree),
 		signalled("signal", tb.Signal{Selector: lineage.Selector{Kind: lineage.SelectSubject, Value: "alice"}, Risk: "high"}),
 		signalled("signal_env", tb.Signal{Env: map[string]any{"season": "winter"}}),
@@ -56,6 +61,11 @@ func verbEntries() []entry {
 		called("ReportUsage", "report", "crm", "counted", func(x *try) {
 			x.uses = []tb.Use{{Token: x.derived.ID, At: x.clock.Now(), Scopes: []string{"read"}}}
 		}, (*try).report),
+
+		called("Attach", "attach", "crm", "leased", func(x *try) { x.lease = x.leasing() }, (*try).attach),
+		called("SetLease", "set_lease", "crm", "held", (*try).holds, (*try).setLease),
+		called("Lease", "read_lease", "crm", "active", (*try).holds, (*try).readLease),
+		called("Leases", "leases", "crm", "active", (*try).holds, (*try).listLeases),
 
 		called("Introspect", "introspect", "crm", "active", func(x *try) { x.raw = x.derived.Value() }, (*try).introspect),
 		called("Task", "read_task", "orchestrator", "active", moving(""), (*try).readTask),
@@ -97,6 +107,16 @@ func (x *try) revoke(by tb.Client) (string, error) {
 }
 
 func (x *try) renew(by tb.Client) (string, error) { return "renewed", x.RenewFeed(x.ctx, by) }
+
+func (x *try) prunes(by tb.Client) (string, error) {
+	out, err := x.Prune(x.ctx, by, tb.Retention{Keep: time.Hour})
+	return showing(out.Complete, "pruned"), err
+}
+
+func (x *try) erases(by tb.Client) (string, error) {
+	out, err := x.Erase(x.ctx, by, x.sel)
+	return showing(out.Complete, "erased"), err
+}
 
 func (x *try) agree(by tb.Client) (string, error) {
 	_, err := x.Approve(x.ctx, by, x.id, true)

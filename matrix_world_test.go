@@ -48,8 +48,12 @@ type try struct {
 	uses   []tb.Use
 	to     tb.TaskState
 	handle string
-	after  uint64
-	log    bytes.Buffer
+
+	lease       tb.LeaseRequest
+	leaseTo     tb.LeaseState
+	leaseHandle []byte
+	after       uint64
+	log         bytes.Buffer
 }
 
 func newTry(t *testing.T, f *wire, e entry, c cell) *try {
@@ -78,6 +82,9 @@ func (x *try) clientsOf(w *world) {
 	tool.Grants = append(slices.Clone(tool.Grants), tb.Refresh)
 	tool.Connections = []string{"prod", "side"}
 	w.clients["tool"] = tool
+	legacy := w.clients["crm"]
+	legacy.Connections = []string{"prod"}
+	w.clients["crm"] = legacy
 	w.clients["mail"] = tb.Client{ID: "mail", Kind: tb.KindResource, Resource: mail}
 	w.clients[lead.ID] = lead
 }

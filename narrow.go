@@ -110,6 +110,9 @@ func (r *ruling) narrow(h *hop, v Verdict, scopes []string, ceiling *lineage.Aut
 	if h.req.Grant == Refresh {
 		held.unless(allowed.Access, refreshable(allowed.Access, v.Reasons), "no rule lets it be refreshed")
 	}
+	if h.lease != nil && h.lease.Deliver {
+		held.unless(allowed.Access, deliverable(allowed.Access, v.Reasons), "no rule lets it be delivered")
+	}
 	if err := h.oblige(r, v.Obligations, allowed.Access, held); err != nil {
 		return err
 	}
@@ -173,7 +176,7 @@ func (r *ruling) explain(resources, scopes []string, held heldBack) {
 	for i, x := range r.reasons {
 		known[[2]string{x.Resource, x.Scope}] = true
 		if x.Granted && !slices.Contains(granted.Scopes(x.Resource), x.Scope) {
-			x.Granted, x.Why, x.Delegates, x.Refresh = false, cmp.Or(held[[2]string{x.Resource, x.Scope}], whyNotHeld), nil, false
+			x.Granted, x.Why, x.Delegates, x.Refresh, x.Deliver = false, cmp.Or(held[[2]string{x.Resource, x.Scope}], whyNotHeld), nil, false, false
 			r.reasons[i] = x
 		}
 	}

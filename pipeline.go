@@ -35,6 +35,7 @@ type hop struct {
 	family   *family            // the refresh family whose token was presented, or that begins
 	deferred *deferred          // the deferred request that is polled for
 	approved *lineage.Approved  // who has agreed
+	lease    *lineage.Lease     // the terms of a lease: who holds it
 	escort   *store.Entry       // what stands behind the actor token, where it is ours
 	ceiling  *lineage.Authority // nil: only policy bounds what is granted
 	since    time.Time          // the oldest outside evidence

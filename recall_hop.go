@@ -53,8 +53,11 @@ func pastClient(b *lineage.Body) Client {
 func (p *Past) comesFrom(ctx context.Context, h *hop) error {
 	b := p.Record.Body
 	direct := p.seen.records[firstOf(p.Record.Parents)]
-	if h.grant == Refresh {
+	switch h.grant {
+	case Refresh:
 		return p.comesFromFamily(ctx, h, direct)
+	case Leased:
+		return p.comesFromToken(h, direct)
 	}
 	var started *lineage.Record
 	for r := direct; r != nil; r = p.seen.records[firstOf(r.Parents)] {
@@ -80,6 +83,15 @@ func (p *Past) comesFrom(ctx context.Context, h *hop) error {
 		return nil
 	}
 	return h.inherit(ctx)
+}
+
+// comesFromToken is comesFrom of a lease.
+func (p *Past) comesFromToken(h *hop, token *lineage.Record) error {
+	if token == nil || token.Kind != lineage.KindToken || len(h.req.Resource) != 1 {
+		return fmt.Errorf("%w: a lease without its token", ErrInvalid)
+	}
+	h.parent = &store.Entry{Record: *token}
+	return h.uses(*token, p.Record.Body.Lease, h.req.Resource[0])
 }
 
 // comesFromFamily is comesFrom of a refresh. What is recorded of its request is what was asked for in full.

@@ -181,7 +181,7 @@ func (r *pastReader) complete(p *Past, above map[lineage.ID]*lineage.Record) err
 	}
 	if direct := above[firstOf(p.Record.Parents)]; p.Record.Kind == lineage.KindDenial && direct != nil {
 		refresh := Grant(p.Record.Body.GrantType) == Refresh
-		if direct.Kind == lineage.KindTask || refresh != (direct.Kind == lineage.KindGrant) { // it is about that record itself
+		if direct.Kind == lineage.KindTask || direct.Kind == lineage.KindLease || refresh != (direct.Kind == lineage.KindGrant) { // it is about that record itself
 			p.Skip = SkipWithdrawn
 			return nil
 		}

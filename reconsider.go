@@ -45,7 +45,8 @@ func (g *Governor) reconsider(ctx context.Context, by Client, v review) (Outcome
 	var failed error
 	var seen glance
 	keep := func(r lineage.Record) bool { // a refresh and a release are decided when they are asked for
-		return (r.Kind == lineage.KindToken || r.Kind == lineage.KindTask) && v.outdated(r)
+		decided := r.Kind == lineage.KindToken || r.Kind == lineage.KindTask || r.Kind == lineage.KindLease
+		return decided && v.outdated(r)
 	}
 	err := g.scan(ctx, v.sel, v.after, keep, func(batch []store.Entry) error {
 		if err := seen.look(ctx, g, batch); err != nil {

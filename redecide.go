@@ -27,7 +27,7 @@ func (g *Governor) again(ctx context.Context, e store.Entry, seen *glance) (*hop
 	b := e.Record.Body
 	now := g.now()
 	h := &hop{
-		g: g, now: now, since: now, mints: true, seen: seen, grant: Grant(b.GrantType), parent: &e, approved: b.Approved, key: b.Bound,
+		g: g, now: now, since: now, mints: true, seen: seen, grant: Grant(b.GrantType), parent: &e, approved: b.Approved, lease: b.Lease, key: b.Bound,
 		subject: b.Subject, session: b.Session, carried: b.Actors, chain: b.Actors, connection: b.Connection,
 		client: Client{ID: b.Client, Kind: ClientKind(b.ClientKind)},
 		req: Request{
@@ -35,16 +35,10 @@ func (g *Governor) again(ctx context.Context, e store.Entry, seen *glance) (*hop
 			Resource: b.Requested.Resources, Scopes: b.Requested.Scopes,
 		},
 	}
-	c, err := g.cfg.Clients.Client(ctx, b.Client)
-	switch {
-	case errors.Is(err, ErrNotFound):
-		return h, refuse(CodeUnauthorizedClient, "client_id", "the client is not registered any more")
-	case err != nil:
-		return h, unavailable("clients", err)
-	case c.ID != b.Client || !c.mayUse(h.grant):
-		return h, refuse(CodeUnauthorizedClient, "grant_type", "the client may not use this grant any more")
+	if err := h.registered(ctx, e.Record); err != nil {
+		return h, err
 	}
-	h.client = c
+	var err error
 	if h.above, err = g.tokenAbove(ctx, e.Record, seen); err != nil {
 		return h, unavailable("lineage", err)
 	}
@@ -63,7 +57,7 @@ func (h *hop) holds(ctx context.Context, r lineage.Record) error {
 	var first error // the others are asked all the same, for what is said of them
 	for _, a := range granted.Access {
 		scopes := a.Scopes
-		if r.Kind == lineage.KindToken && len(asked) > 0 {
+		if (r.Kind == lineage.KindToken || r.Kind == lineage.KindLease) && len(asked) > 0 {
 			scopes = asked
 		}
 		one, err := h.askAlone(ctx, a, scopes, granted)

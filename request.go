@@ -21,6 +21,9 @@ const (
 	// Deferred polls for the answer to a request that was deferred. It is registered for no client: whoever may use the
 	// grant that was deferred may poll.
 	Deferred Grant = "deferred"
+	// Leased is what policies see where a credential of another system is asked for with a token: see Governor.Attach. No
+	// token is asked for in this way, and it is registered for no client.
+	Leased Grant = "lease"
 )
 
 // Request asks for one token, or for a task and the token that stands for it.
@@ -50,6 +53,8 @@ type Request struct {
 	Malformed Code
 	// Enforce is what the host can enforce when it mints the token itself. Only Decide looks at it.
 	Enforce Caps
+
+	attach *attachment // of a lease
 }
 
 // TaskSpec asks for a task.

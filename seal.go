@@ -23,6 +23,9 @@ func (h *hop) seal(ctx context.Context) error {
 			return err
 		}
 	}
+	if h.grant == Leased {
+		return h.sealLease()
+	}
 	key := ""
 	if h.mints {
 		var err error

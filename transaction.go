@@ -121,7 +121,7 @@ func (h *hop) grounds() store.Tx {
 // transaction returns the one write that records the hop, with every condition it rests on.
 func (h *hop) transaction() (store.Tx, error) {
 	tx := h.grounds()
-	if h.parent != nil && h.req.Grant != Refresh { // which is no derivation
+	if h.parent != nil && h.req.Grant != Refresh { // which is no derivation, like a lease
 		if err := derives(&tx, *h.parent); err != nil {
 			return tx, err
 		}

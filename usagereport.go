@@ -157,7 +157,9 @@ func (r *report) madeAt(ctx context.Context, seq uint64) (time.Time, error) {
 		if err != nil && !errors.Is(err, store.ErrGone) {
 			return at, unavailable("store", err)
 		}
-		at = entry.At
+		if entry.Seq == seq {
+			at = entry.At
+		}
 		break
 	}
 	r.cuts[seq] = at
@@ -172,7 +174,7 @@ func (r *report) transaction() (store.Tx, error) {
 		if err != nil {
 			return tx, fmt.Errorf("usage: %w", err)
 		}
-		// Usage is kept without an end: it is small, and evidence for as long as the record is.
+		// Usage has no end of its own: it is small, and evidence for as long as the record is (Prune, Erase).
 		tx.Swaps = append(tx.Swaps, store.Swap{Key: usageKey(id), Version: r.heads[id].Version, State: "set", Value: value})
 	}
 	return tx, nil

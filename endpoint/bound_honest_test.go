@@ -62,6 +62,7 @@ func TestHonestRequestsOfTheSameRoutesAreAnswered(t *testing.T) {
 	b.honest(200, "GET", "/approvals", asOps)
 	b.honest(201, "POST", "/revocations", both(asJSON(`{"selector":"connection:other"}`), asOps))
 	b.honest(202, "POST", "/signals", both(asJSON(`{"env":{"frozen":true}}`), asOps))
+	b.honest(200, "POST", "/erasures", both(asJSON(`{"selector":"subject:nobody"}`), asOps))
 	b.honest(200, "POST", "/revoke", b.signed("honest", 0, "token", value))
 	require.Equal(t, false, b.honest(200, "POST", "/introspect", both(body("token="+value), asOps))["active"])
 }

@@ -36,7 +36,7 @@ func TestRevocationSaysWhatItCut(t *testing.T) {
 	require.Less(t, again.body["tokens"].(float64)+again.body["tasks"].(float64), float64(3), "from behind the task on")
 
 	a = s.cut("ops", `{"selector":"client:stranger","block":true}`)
-	require.Equal(t, map[string]any{"tokens": 0.0, "tasks": 0.0, "families": 0.0, "approvals": 0.0, "status": "complete"}, a.body["closure"])
+	require.Equal(t, map[string]any{"tokens": 0.0, "tasks": 0.0, "families": 0.0, "approvals": 0.0, "leases": 0.0, "outstanding": 0.0, "status": "complete"}, a.body["closure"])
 	a = s.cut("ops", `{"selector":"client:stranger","lift":true}`)
 	require.Equal(t, 201, a.status)
 	require.NotContains(t, a.body, "closure")
@@ -60,7 +60,8 @@ func TestClosureIsCountedInParts(t *testing.T) {
 	s.store.slow.Store(1)
 	path := "/revocations/client:support-bot"
 	a = s.ok(s.get("ops", path+"?after="+next))
-	require.Equal(t, map[string]any{"tokens": 0.0, "tasks": 0.0, "families": 0.0, "approvals": 0.0, "status": "partial", "next": next}, a.body,
+	require.Equal(t, map[string]any{"tokens": 0.0, "tasks": 0.0, "families": 0.0, "approvals": 0.0, "leases": 0.0,
+		"outstanding": 0.0, "status": "partial", "next": next}, a.body,
 		"no further than it was")
 	a = s.ok(s.get("ops", path))
 	require.Equal(t, "partial", a.text("status"))

@@ -103,6 +103,7 @@ func (h *Handler) table() []route {
 	add(http.MethodPost, "/revocations", h.serveCut)
 	add(http.MethodGet, "/revocations", h.serveFeed)
 	add(http.MethodGet, "/revocations/{id}", h.serveClosure)
+	add(http.MethodPost, "/erasures", h.serveErase)
 	add(http.MethodGet, "/approvals", h.serveApprovals)
 	add(http.MethodPost, "/approvals/{id}", h.serveApprove)
 	add(http.MethodPost, "/signals", h.serveSignal)

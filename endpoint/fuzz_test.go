@@ -26,6 +26,7 @@ func FuzzServeHTTP(f *testing.F) {
 	f.Add("POST", "/revocations", "Bearer good", "application/json", `{"selector":"connection:prod","block":true}`)
 	f.Add("GET", "/revocations/path:%2Fagents?after=", "Bearer good", "", "")
 	f.Add("POST", "/tasks/AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAE/suspend", "Bearer good", "", "")
+	f.Add("POST", "/erasures", "Bearer good", "application/json", `{"selector":"subject:alice"}`)
 	f.Add("GET", "/approvals", "Bearer good", "", "")
 	f.Add("POST", "/approvals/AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAE", "Bearer good", "application/json", `{"approve":true}`)
 	f.Add("POST", "/signals", "Bearer good", "application/json", `{"env":{"frozen":true,"none":null}}`)

@@ -56,6 +56,8 @@ func verifyLink(r Record, above map[ID]Record) error {
 			return errors.New("an ancestor of another issuer")
 		case up.Kind == KindDenial, up.Kind == KindApproval:
 			return errors.New("descends from a denial or an approval, which nothing does")
+		case up.Kind == KindLease && r.Kind != KindDenial: // which says that it would not be granted any more
+			return errors.New("descends from a lease, which nothing does")
 		case r.Kind != KindDenial && r.ExpiresAt.After(up.ExpiresAt):
 			return errors.New("outlives an ancestor")
 		}
@@ -98,6 +100,9 @@ func verifyBody(child, parent Record, subject bool) error {
 		return errors.New("is not bound to a key as its parent is")
 	}
 	from := parent.Derivable()
+	if child.Kind == KindLease { // which is a use of the token, and no derivation
+		from = parent.Body.Granted
+	}
 	for _, to := range []Authority{child.Body.Granted, child.Derivable()} {
 		to.Details = nil
 		if !from.Covers(to) {

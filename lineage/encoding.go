@@ -94,7 +94,11 @@ func (r Record) checkBody() error {
 		return fmt.Errorf("%w: a task without its terms", errRecord)
 	case (r.Kind == KindApproval) != (b.Deferred != nil):
 		return fmt.Errorf("%w: an approval without what it waits for", errRecord)
-	case (r.Kind == KindToken || r.Kind == KindGrant) && inTask && !slices.Contains(r.Ancestors, b.Task.ID):
+	case r.Kind == KindLease && (b.Lease == nil || b.Lease.By == "" || len(r.Ancestors) == 0):
+		return fmt.Errorf("%w: a lease of nobody, or for nothing", errRecord)
+	case r.Kind != KindLease && r.Kind != KindDenial && b.Lease != nil:
+		return fmt.Errorf("%w: the terms of a lease in something else", errRecord)
+	case (r.Kind == KindToken || r.Kind == KindGrant || r.Kind == KindLease) && inTask && !slices.Contains(r.Ancestors, b.Task.ID):
 		return fmt.Errorf("%w: a token of a task that it does not descend from", errRecord)
 	case r.Kind == KindApproval && inTask && !b.Task.ID.IsZero() && !slices.Contains(r.Ancestors, b.Task.ID):
 		return fmt.Errorf("%w: an approval in a task that it does not descend from", errRecord)

@@ -13,7 +13,7 @@ import (
 func TestSealAndDecodeAgree(t *testing.T) {
 	for name, parts := range map[string]func() (Envelope, Body){
 		"token": rootParts, "task": taskParts, "grant": grantParts, "approval": approvalParts, "everything": golden,
-		"a grant with everything": goldenGrant, "an approval with everything": goldenApproval,
+		"a grant with everything": goldenGrant, "an approval with everything": goldenApproval, "lease": leaseParts, "a lease with everything": goldenLease,
 		"denial": func() (Envelope, Body) {
 			env, _ := rootParts()
 			env.Kind, env.ExpiresAt = KindDenial, time.Time{}

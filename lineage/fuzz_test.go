@@ -8,7 +8,7 @@ import (
 )
 
 var everyKind = []func() (Envelope, Body){
-	rootParts, taskParts, grantParts, approvalParts, busy, golden, goldenGrant, goldenApproval,
+	rootParts, taskParts, grantParts, approvalParts, busy, golden, goldenGrant, goldenApproval, leaseParts, goldenLease,
 }
 
 func FuzzDecode(f *testing.F) {
@@ -44,7 +44,7 @@ func FuzzPart(f *testing.F) {
 	f.Add([]byte(`{"salt":null}`))
 	f.Fuzz(func(t *testing.T, part []byte) {
 		agree(t, part)
-		for _, kind := range []Kind{KindToken, KindApproval} {
+		for _, kind := range []Kind{KindToken, KindApproval, KindLease} {
 			env, _ := golden()
 			env.Kind, env.Digest = kind, sha256.Sum256(part)
 			raw, err := encode(&env)

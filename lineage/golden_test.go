@@ -87,6 +87,15 @@ func goldenTrial() (Envelope, Body) {
 	return env, body
 }
 
+// goldenLease returns the parts of a lease in which every member is set that only a lease has.
+func goldenLease() (Envelope, Body) {
+	env, body := golden()
+	env.Kind = KindLease
+	body.GrantType, body.Lease = "lease", &Lease{By: "legacy-broker", Deliver: true}
+	body.Reasons[0].Why, body.Reasons[0].Deliver = "", true
+	return env, body
+}
+
 // TestFormatIsFixed fails when the bytes of a record change. Records are kept for years and their ids stand in tokens:
 // a change needs a new FormatVersion and a reader for the old one.
 func TestFormatIsFixed(t *testing.T) {
@@ -99,6 +108,7 @@ func TestFormatIsFixed(t *testing.T) {
 		{goldenGrant, "CkUbW4rNBOkCQnMNvGhE_SnkPQI1xj-0kpBh7DJABjI"},
 		{goldenApproval, "S9dbjv0sn-uJ6ShLUzPaVH65sImx0qm7lpQmb818e6I"},
 		{goldenTrial, "zocVzjXH7PelVmbnX_iOaecIrm1n65oGeCG8tIfIYiA"},
+		{goldenLease, "-khfk1tXPNQZYuEVF463a4O3mMxHSUuxGF2I7tgVfHs"},
 	}
 	require.Len(t, want, 2*len(kinds))
 	for i, k := range kinds {
@@ -126,7 +136,7 @@ func TestFormatIsFixed(t *testing.T) {
 // TestGoldenSetsEveryMember fails when a member is added that no golden record has.
 func TestGoldenSetsEveryMember(t *testing.T) {
 	set := map[string]bool{}
-	for _, parts := range []func() (Envelope, Body){golden, goldenGrant, goldenApproval, goldenTrial} {
+	for _, parts := range []func() (Envelope, Body){golden, goldenGrant, goldenApproval, goldenTrial, goldenLease} {
 		env, body := parts()
 		env.Digest = mustID(1)
 		note(set, reflect.ValueOf(env))

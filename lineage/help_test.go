@@ -139,6 +139,23 @@ func approvalParts() (Envelope, Body) {
 	return env, body
 }
 
+// leaseParts returns the parts of the record of a credential that is held for a token.
+func leaseParts() (Envelope, Body) {
+	env, body := rootParts()
+	env.Kind = KindLease
+	env.Parents, env.Ancestors, env.Grant = []ID{mustID(1)}, []ID{mustID(1)}, mustID(1)
+	body.GrantType, body.Lease = "lease", &Lease{By: "legacy-broker"}
+	return env, body
+}
+
+// leaseOf returns the parts of the record of a credential that is held for a token, for all that it grants.
+func leaseOf(token Record) (Envelope, Body) {
+	env, body := childParts(token)
+	env.Kind, body.Granted = KindLease, token.Body.Granted
+	body.GrantType, body.Lease = "lease", &Lease{By: "legacy-broker"}
+	return env, body
+}
+
 func mustSeal(t testing.TB, env Envelope, body Body) Record {
 	t.Helper()
 	r, err := Seal(env, body)

@@ -60,6 +60,7 @@ func (b *Body) read(r reader) {
 	b.Recheck = optional(r, "recheck_ns", reader.duration)
 	b.Deferred = pointer(r, "deferred", reader.deferred)
 	b.Approved = pointer(r, "approved", reader.approved)
+	b.Lease = pointer(r, "lease", reader.lease)
 	b.Code = optional(r, "code", reader.Written)
 	b.Facts = optionalTable(r, "facts", reader.natural)
 	b.Selectors = optionalList(r, "selectors", reader.selector)

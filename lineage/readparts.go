@@ -71,6 +71,7 @@ func (r reader) reason() (x Reason) {
 	x.Why = optional(r, "why", reader.Written)
 	x.Delegates = optionalList(r, "delegates", reader.Written)
 	x.Refresh = r.isTrue("refresh")
+	x.Deliver = r.isTrue("deliver")
 	r.Want("}")
 	return x
 }
@@ -111,6 +112,14 @@ func (r reader) approved() (a Approved) {
 	a.Groups = optionalList(r, "groups", reader.Written)
 	r.Want("}")
 	return a
+}
+
+func (r reader) lease() (l Lease) {
+	r.Want("{")
+	l.By = required(r, "by", reader.Written)
+	l.Deliver = r.isTrue("deliver")
+	r.Want("}")
+	return l
 }
 
 func (r reader) shadow() (s Shadow) {

@@ -24,10 +24,11 @@ const (
 	KindTask     Kind = "task"     // a task; everything made for it descends from this record
 	KindGrant    Kind = "grant"    // a refresh family; every token refreshed in it descends from this record
 	KindApproval Kind = "approval" // a request that waits for an approval or a step-up; nothing descends from it
+	KindLease    Kind = "lease"    // a credential of another system that a broker holds for a token; nothing descends from it
 	KindDenial   Kind = "denial"   // a request that was refused, or a token that would not be issued any more
 )
 
-var kinds = []Kind{KindToken, KindTask, KindGrant, KindApproval, KindDenial}
+var kinds = []Kind{KindToken, KindTask, KindGrant, KindApproval, KindLease, KindDenial}
 
 // Envelope is the part of a record that its ID is the hash of.
 type Envelope struct {
@@ -90,6 +91,8 @@ type Body struct {
 	Deferred *Deferred `json:"deferred,omitempty"`
 	// Approved is set where the record answers a deferred request. Cutting that request cuts what it released.
 	Approved *Approved `json:"approved,omitempty"`
+	// Lease is set in a lease, and in the denial of one: who holds it, and whether it may be shown.
+	Lease *Lease `json:"lease,omitempty"`
 	// Code is the OAuth error code of a denial.
 	Code string `json:"code,omitempty"`
 	// Facts are the versions of the changeable facts that the decision read.
@@ -181,6 +184,14 @@ type Approved struct {
 	Groups []string `json:"groups,omitempty"`
 }
 
+// Lease is what a record says of a credential that a broker holds for a token.
+type Lease struct {
+	// By is the client that holds it. Cutting that client cuts the lease.
+	By string `json:"by"`
+	// Deliver says that the credential was asked for to leave the broker. Where it is not set, only the broker uses it.
+	Deliver bool `json:"deliver,omitempty"`
+}
+
 // Reason says why one scope at one resource was granted or dropped.
 type Reason struct {
 	Resource string `json:"resource,omitempty"`
@@ -194,6 +205,8 @@ type Reason struct {
 	Delegates []string `json:"delegates,omitempty"`
 	// Refresh says that the rule lets the scope be granted again and again by a refresh token.
 	Refresh bool `json:"refresh,omitempty"`
+	// Deliver says that the rule lets a credential that is leased for the scope leave the broker.
+	Deliver bool `json:"deliver,omitempty"`
 }
 
 // Record is one decision and what it came from. It is immutable: treat its slices and pointers as read-only.

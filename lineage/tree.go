@@ -124,6 +124,9 @@ func explain(r Record) []string {
 		out = append(out, "refused: "+safe(r.Body.Code))
 	}
 	out = append(out, waits(r.Body)...)
+	if l := r.Body.Lease; l != nil {
+		out = append(out, leased(*l))
+	}
 	if a := r.Body.Approved; a != nil && !a.At.IsZero() {
 		out = append(out, agreed(*a))
 	}
@@ -158,6 +161,14 @@ func waits(b *Body) []string {
 		out = append(out, "waits for "+what+"  "+safe(strings.Join(w.Scopes, " ")))
 	}
 	return out
+}
+
+// leased says who holds a credential.
+func leased(l Lease) string {
+	if l.Deliver {
+		return "held by " + name(l.By) + ", to be delivered"
+	}
+	return "held by " + name(l.By)
 }
 
 func agreed(a Approved) string {

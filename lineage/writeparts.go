@@ -88,6 +88,13 @@ func (d Deferred) write(w *canon.Writer) {
 	w.Close()
 }
 
+func (l Lease) write(w *canon.Writer) {
+	w.Open("lease")
+	w.Text("by", l.By)
+	w.OptionalTrue("deliver", l.Deliver)
+	w.Close()
+}
+
 func (s Shadow) write(w *canon.Writer) {
 	w.Open("shadow")
 	w.Text("policy", s.Policy)

@@ -99,6 +99,9 @@ func (b *Body) write(w *canon.Writer) {
 	if b.Approved != nil {
 		b.Approved.write(w)
 	}
+	if b.Lease != nil {
+		b.Lease.write(w)
+	}
 	w.OptionalText("code", b.Code)
 	writeVersions(w, b.Facts)
 	writeSelectors(w, b.Selectors)
@@ -140,6 +143,7 @@ func writeReasons(w *canon.Writer, name string, reasons []Reason) {
 		w.OptionalText("why", r.Why)
 		w.OptionalTexts("delegates", r.Delegates)
 		w.OptionalTrue("refresh", r.Refresh)
+		w.OptionalTrue("deliver", r.Deliver)
 		w.Close()
 	}
 	w.CloseList()

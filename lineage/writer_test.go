@@ -10,7 +10,7 @@ import (
 // every member is set, and in which none is.
 func TestEncodeIsTheStandardEncoding(t *testing.T) {
 	g := newGenerator(t, 11)
-	all := []func() (Envelope, Body){golden, goldenGrant, goldenApproval}
+	all := []func() (Envelope, Body){golden, goldenGrant, goldenApproval, goldenLease}
 	for _, parts := range append(all, everyKind...) {
 		for range 10 {
 			env, body := parts()

@@ -12,7 +12,7 @@ import (
 // allowRule reads one rule that grants.
 func (r *reader) allowRule(d *document, n *yaml.Node) rule {
 	rl, f := r.ruleHead(d, n, "allow", "rule", "when", "scopes", "resources", "lifetime", "recheck", "delegates", "refresh",
-		"require")
+		"deliver", "require")
 	if f == nil {
 		return rl
 	}
@@ -27,10 +27,13 @@ func (r *reader) allowRule(d *document, n *yaml.Node) rule {
 		rl.lifetime = r.duration(v, "lifetime")
 	}
 	if v := f["recheck"]; v != nil {
-		rl.recheck = r.duration(v, "recheck")
+		rl.recheck = r.recheck(v, "recheck")
 	}
 	if v := f["refresh"]; v != nil {
 		rl.refresh = r.flag(v, "refresh")
+	}
+	if v := f["deliver"]; v != nil {
+		rl.deliver = r.flag(v, "deliver")
 	}
 	if f["resources"] != nil || f["delegates"] != nil || f["require"] != nil {
 		rl.terms = r.terms(d, f)

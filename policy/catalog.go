@@ -49,8 +49,10 @@ type catalogScope struct {
 
 // catalogConnection is a connection and the clients that own it.
 type catalogConnection struct {
+	file    string
 	line    int
 	clients []string // sorted
+	legacy  limits   // of what is reached through it; noLimits where it is no legacy connection
 }
 
 // scope returns a scope of the resource; nil where it has none of that name.
@@ -150,6 +152,14 @@ func (o *catalogConnection) owns(client string) bool {
 	}
 	_, found := slices.BinarySearch(o.clients, client)
 	return found
+}
+
+// legacy returns the limits of what is reached through the connection.
+func (c *catalog) legacy(connection string) limits {
+	if o := c.connection(connection); o != nil {
+		return o.legacy
+	}
+	return noLimits
 }
 
 // refuses says why the catalog does not let the client ask for the resources through the connection, and the resource

@@ -76,7 +76,7 @@ func (e *evaluation) implied(scope string, by lineage.Reason, r *rule, start int
 	case why.Why == "" || len(r.obligations) > 0:
 		return
 	}
-	why.Refresh = why.Refresh || by.Refresh
+	why.Refresh, why.Deliver = why.Refresh || by.Refresh, why.Deliver || by.Deliver
 	why.Delegates = normal(slices.Concat(why.Delegates, by.Delegates))
 }
 

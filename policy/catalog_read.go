@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"math"
 	"slices"
 	"strings"
 
@@ -135,7 +136,7 @@ func (r *reader) sensitivity(n *yaml.Node) sensitivity {
 
 // catalogConnection reads one connection with its clients.
 func (r *reader) catalogConnection(c *catalogFile, n *yaml.Node) {
-	f := r.fields(n, "connections", "connection", "clients")
+	f := r.fields(n, "connections", "connection", "clients", "legacy")
 	switch {
 	case f == nil:
 		return
@@ -151,7 +152,10 @@ func (r *reader) catalogConnection(c *catalogFile, n *yaml.Node) {
 		r.fail(f["connection"], "connection: %q twice", bounded(name))
 		return
 	}
-	o := &catalogConnection{line: f["connection"].Line}
+	o := &catalogConnection{file: c.file, line: f["connection"].Line, legacy: noLimits}
+	if v := f["legacy"]; v != nil {
+		o.legacy = r.legacy(v)
+	}
 	for _, item := range r.list(f["clients"], "clients", maxCatalog) {
 		client := r.exact(item, "clients", nameOf)
 		if at, found := slices.BinarySearch(o.clients, client); found {
@@ -163,4 +167,23 @@ func (r *reader) catalogConnection(c *catalogFile, n *yaml.Node) {
 	if name != "" {
 		c.connections[name] = o
 	}
+}
+
+// legacy reads the limits of a connection to a system that knows nothing of tokens.
+func (r *reader) legacy(n *yaml.Node) limits {
+	f := r.fields(n, "legacy", "lifetime", "derivations", "recheck")
+	out := noLimits
+	if f != nil && len(n.Content) == 0 {
+		r.fail(n, "legacy: is empty")
+	}
+	if v := f["lifetime"]; v != nil {
+		out.lifetime = r.duration(v, "legacy: lifetime")
+	}
+	if v := f["derivations"]; v != nil {
+		out.derivations = uint64(r.number(v, "legacy: derivations", math.MaxInt32))
+	}
+	if v := f["recheck"]; v != nil {
+		out.recheck = r.recheck(v, "legacy: recheck")
+	}
+	return out
 }

@@ -11,7 +11,9 @@ var partyKinds = oneOfTexts("human", "agent", "workload")
 
 // domains are what variables can be at all, where that is a closed list.
 var domains = map[string]constraint{
-	"grant": oneOfTexts(string(tokenboundary.Exchange), string(tokenboundary.ClientCredentials), string(tokenboundary.Refresh)),
+	"grant": oneOfTexts(
+		string(tokenboundary.Exchange), string(tokenboundary.ClientCredentials), string(tokenboundary.Refresh), string(tokenboundary.Leased),
+	),
 	// The kinds of client that can be granted something.
 	"client.kind":       oneOfTexts(string(tokenboundary.KindAgent), string(tokenboundary.KindWorkload), string(tokenboundary.KindHumanApp)),
 	"subject.kind":      partyKinds,

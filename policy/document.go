@@ -46,6 +46,7 @@ type rule struct {
 	lifetime time.Duration // MaxLifetime where the rule says nothing
 	recheck  time.Duration // zero: none
 	refresh  bool          // what it grants can be refreshed
+	deliver  bool          // a credential that is leased for what it grants may leave the broker
 	row      int32         // the line of its condition
 	*terms
 
@@ -146,7 +147,7 @@ func (r *reader) limits(d *document, n *yaml.Node) {
 		d.limits.derivations = uint64(r.number(v, "limits: derivations", math.MaxInt32))
 	}
 	if v := f["recheck"]; v != nil {
-		d.limits.recheck = r.duration(v, "limits: recheck")
+		d.limits.recheck = r.recheck(v, "limits: recheck")
 	}
 }
 

@@ -24,8 +24,8 @@ func (s *Set) Evaluate(ctx context.Context, facts tokenboundary.Facts) (tokenbou
 		return denied(v, tokenboundary.CodeInvalidTarget, lineage.Reason{Why: why}), nil
 	}
 	v.Path, v.Controls = l.path, slices.Clone(l.controls)
-	v.Depth, v.Derivations = l.limits.depth, l.limits.derivations
-	v.Lifetime, v.Recheck = l.limits.lifetime, l.limits.recheck
+	in := l.limits.meet(l.catalog.legacy(facts.Connection))
+	v.Depth, v.Derivations, v.Lifetime, v.Recheck = in.depth, in.derivations, in.lifetime, in.recheck
 	scopes := l.asked(&facts)
 	if len(scopes) > canon.MaxScopes {
 		return denied(v, tokenboundary.CodeInvalidScope, lineage.Reason{Why: "too many scopes"}), nil

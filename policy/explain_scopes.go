@@ -80,7 +80,7 @@ func otherwise(r lineage.Reason) string {
 // limits says where each limit comes from.
 func (w *walk) limits(v tokenboundary.Verdict) []Limit {
 	l := w.leaf
-	in := l.limits
+	in := l.limits.meet(l.catalog.legacy(w.slots.facts.Connection))
 	if v.Effect == tokenboundary.Allow {
 		in.lifetime, in.recheck = v.Lifetime, v.Recheck
 	}
@@ -100,8 +100,11 @@ func derivationsText(n uint64) string {
 }
 
 func recheckText(d time.Duration) string {
-	if d == 0 {
+	switch d {
+	case 0:
 		return "none"
+	case oneUse:
+		return everyUse
 	}
 	return yamldoc.FormatDuration(d)
 }
@@ -121,6 +124,8 @@ func (w *walk) source(in limits, get func(limits) int64) string {
 		return g.file
 	case value == get(l.limits):
 		return l.file
+	case value == get(l.catalog.legacy(w.slots.facts.Connection)):
+		return l.catalog.connection(w.slots.facts.Connection).file
 	}
 	for _, step := range w.steps {
 		if r := w.granting(step); r != nil && get(limits{lifetime: r.lifetime, recheck: r.recheck}) == value {

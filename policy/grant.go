@@ -114,7 +114,7 @@ func (e *evaluation) accept(r *rule, why *lineage.Reason) {
 	}
 	e.verdict.Lifetime = min(e.verdict.Lifetime, r.lifetime)
 	e.verdict.Recheck = sooner(e.verdict.Recheck, r.recheck)
-	why.Refresh = why.Refresh || r.refresh
+	why.Refresh, why.Deliver = why.Refresh || r.refresh, why.Deliver || r.deliver
 	if len(r.delegates) > 0 {
 		why.Delegates = append(why.Delegates, r.delegates...)
 		slices.Sort(why.Delegates)

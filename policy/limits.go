@@ -53,6 +53,13 @@ type limits struct {
 	recheck     time.Duration // zero: none
 }
 
+// everyUse is how a document says that nothing is relied on from one use to the next, and oneUse how a verdict does: records
+// tell no less time apart.
+const (
+	everyUse = "call"
+	oneUse   = time.Millisecond
+)
+
 var noLimits = limits{lifetime: MaxLifetime, depth: canon.MaxChain, derivations: math.MaxInt32}
 
 func (l limits) meet(o limits) limits {

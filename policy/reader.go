@@ -116,6 +116,14 @@ func (r *reader) duration(n *yaml.Node, what string) time.Duration {
 	return d
 }
 
+// recheck returns for how long a decision may be relied on: a duration, or for no more than one use.
+func (r *reader) recheck(n *yaml.Node, what string) time.Duration {
+	if n.Kind == yaml.ScalarNode && yamldoc.Is(n, "!!str") && n.Value == everyUse {
+		return oneUse
+	}
+	return r.duration(n, what)
+}
+
 // number returns a whole number between 0 and most.
 func (r *reader) number(n *yaml.Node, what string, most int) int {
 	v, err := strconv.Atoi(n.Value)

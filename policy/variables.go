@@ -60,7 +60,7 @@ type facts = tokenboundary.Facts
 
 // variables is the table of everything an expression can name.
 var variables = []variable{
-	name("grant", "the grant: client_credentials, token_exchange or refresh_token", func(f *facts) string { return string(f.Grant) }),
+	name("grant", "the grant: client_credentials, token_exchange, refresh_token or lease", func(f *facts) string { return string(f.Grant) }),
 	name("connection", "the connection asked through", func(f *facts) string { return f.Connection }),
 	{resourceVariable, cel.StringType, "the resource being decided", canon.MaxResource, 0,
 		func(in *inputs) ref.Val { return text(in.resource) }},

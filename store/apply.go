@@ -2,6 +2,7 @@ package store
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/tokenboundary/tokenboundary/internal/canon"
@@ -35,9 +36,11 @@ func Apply(v View, tx Tx) error {
 		return err
 	}
 	tx.Time = tx.Time.Round(0).UTC() // without a monotonic reading, which would hide that the wall clock was set back
-	if known, err := allKnown(v, tx.Records); known || err != nil {
+	fresh, err := unknown(v, tx.Records)
+	if err != nil || len(fresh) == 0 && len(tx.Records) > 0 {
 		return err
 	}
+	tx.Records = fresh
 	if len(tx.Records) > 0 && tx.Time.Before(now.Add(-tx.Leeway)) {
 		return ErrBehind
 	}
@@ -51,21 +54,24 @@ func Apply(v View, tx Tx) error {
 	return write(v, tx, heads, now, seq)
 }
 
-// allKnown reports whether tx is the repeat of a commit that has been applied.
-func allKnown(v View, records []lineage.Record) (bool, error) {
-	known := 0
-	for _, r := range records {
+// unknown returns those of the records that are not there. Where none is, tx is the repeat of a commit that has been
+// applied. One that is there stays as it is: a body that was erased does not come back.
+func unknown(v View, records []lineage.Record) ([]lineage.Record, error) {
+	fresh := records
+	for i, r := range records {
 		have, found, err := v.Record(r.ID())
 		switch {
 		case err != nil:
-			return false, err
+			return nil, err
 		case found && have.Body != nil && !have.Equal(r):
-			return false, fmt.Errorf("%w: record id is taken", ErrInvalid)
-		case found:
-			known++
+			return nil, fmt.Errorf("%w: record id is taken", ErrInvalid)
+		case found && len(fresh) == len(records): // the first of these: what is passed in is not changed
+			fresh = slices.Clone(records[:i])
+		case !found && len(fresh) < len(records):
+			fresh = append(fresh, r)
 		}
 	}
-	return known > 0 && known == len(records), nil
+	return fresh, nil
 }
 
 // judge checks every condition of tx and returns what its swaps and adds make of their heads.

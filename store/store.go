@@ -61,8 +61,9 @@ type Store interface {
 
 	// Feed yields the revocations with a sequence number above after, in order, and ends at the last one. Sequence
 	// numbers start at 1 and rise by one per entry; the order is that of the commits, and no entry ever appears
-	// behind one that was already yielded. An after that lies before the oldest kept entry or beyond the newest
-	// yields ErrGone: the reader has missed entries, or this is not the store it knew.
+	// behind one that was already yielded. An after of 0 is right before the oldest kept entry, whatever its number: who
+	// knows nothing yet needs only what is kept. Any other that lies further before it, or beyond the newest, yields
+	// ErrGone: the reader has missed entries, or this is not the store it knew.
 	Feed(ctx context.Context, issuer string, after uint64) iter.Seq2[lineage.Revocation, error]
 }
 
@@ -117,7 +118,8 @@ type Head struct {
 // does nothing but raise the store time.
 //
 // A Tx whose Records are all there already, byte for byte, succeeds and changes nothing: it is the repeat of a commit
-// whose answer was lost. A record whose id is there with other bytes is ErrInvalid.
+// whose answer was lost. A record whose id is there with other bytes is ErrInvalid. One that is there without its body, which
+// was erased, counts as the same, and stays without.
 type Tx struct {
 	Issuer string
 	// Time is the writer's time. The store time of an issuer is the largest Time committed for it; it never falls.

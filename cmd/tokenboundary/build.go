@@ -30,6 +30,7 @@ type boundary struct {
 	closer   io.Closer
 	position *position   // nil where the store is in memory
 	months   *partitions // nil where none are kept
+	keeps    *retention  // nil where everything is kept
 }
 
 // Close closes the store. No request may be under way.
@@ -135,6 +136,9 @@ func (b *boundary) open(ctx context.Context, cfg *config.Config, st store.Store,
 		return cfg.Store.Errorf("%w", err)
 	}
 	b.review.signal, b.metrics.health = g.Signal, g.Health
+	if b.keeps = retentionOf(cfg, clk, log); b.keeps != nil {
+		b.keeps.prune = g.Prune
+	}
 	b.Handler, err = endpoint.New(g, endpoint.Config{
 		JWKS: minter.JWKS, Metadata: metadata(cfg),
 		Policies: func() (string, error) { return b.policies.Version(), b.policies.Err() },

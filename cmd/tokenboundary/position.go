@@ -129,11 +129,20 @@ func (p *position) keeps(ctx context.Context) (bool, error) {
 	}
 	for _, err := range p.g.Revocations(ctx, self, p.seen.Seq) {
 		if errors.Is(err, tokenboundary.ErrGone) {
-			return false, nil
+			return p.passed(ctx)
 		}
 		return err == nil, err
 	}
 	return true, nil
+}
+
+// passed reports whether the place that was seen is only too old: what is kept of the feed begins behind it. The newest
+// entry is always kept.
+func (p *position) passed(ctx context.Context) (bool, error) {
+	for r, err := range p.g.Revocations(ctx, self, 0) {
+		return err == nil && r.Seq > p.seen.Seq, err
+	}
+	return false, nil
 }
 
 // enter puts a new mark into the file and the store, the name where it is new, and what else tx says. For a store that is

@@ -70,7 +70,7 @@ func TestTheRoleThatServesNeedsNoMoreThanItIsGranted(t *testing.T) {
 	require.Empty(t, monthsOf(t, schema), "partitions are for who owns the tables")
 
 	execute(t, "UPDATE "+schema+".meta SET version = version + 1")
-	fails("this program knows 1")
+	fails("this program knows 2")
 	execute(t, "UPDATE "+schema+".meta SET version = version - 1")
 	w.start()
 	w.end()

@@ -84,6 +84,7 @@ func serve(path string, opts options, stderr io.Writer) (err error) {
 	defer lost(nil)
 	defer b.position.follow(ctx, log, lost)()
 	defer b.months.follow(ctx)()
+	defer b.keeps.follow(ctx)()
 	defer b.review.follow(ctx)()
 	if err := answer(ctx, listener, b, log); err != nil {
 		return err

@@ -201,13 +201,13 @@ func (v view) SetClock(now time.Time, seq uint64) error {
 		WHERE issuer = ?1 AND expires > x'' AND expires < ?2 ORDER BY expires LIMIT 1000)`, pack(now))
 }
 
-// PutRecord implements store.View. A record that is there already has lost its body.
+// PutRecord implements store.View.
 func (v view) PutRecord(r lineage.Record) error {
 	id, issued := r.ID(), pack(r.IssuedAt)
-	err := v.exec(`INSERT INTO records VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET body = excluded.body`, id[:], r.Raw(), r.RawBody())
+	err := v.exec(`INSERT INTO records VALUES (?, ?, ?, ?)`, id[:], r.Raw(), r.RawBody())
 	for _, sel := range r.Selectors() {
 		if err == nil {
-			err = v.exec(`INSERT OR IGNORE INTO carriers VALUES (?, ?, ?, ?, ?)`, []byte(sel.Kind), []byte(sel.Value), issued, id[:])
+			err = v.exec(`INSERT INTO carriers VALUES (?, ?, ?, ?, ?)`, []byte(sel.Kind), []byte(sel.Value), issued, id[:])
 		}
 	}
 	return err

@@ -39,7 +39,7 @@ var rooms = map[string][]string{
 	"agent":    {".", "lineage", "exchange"},
 	"hosts/*":  {".", "lineage", "exchange"},
 	"verify":   {".", "lineage", "mint"},
-	"broker":   {".", "lineage"},
+	"broker":   {".", "lineage", "store"},
 
 	"internal/canon":   {},
 	"internal/recent":  {},
@@ -60,7 +60,7 @@ var rooms = map[string][]string{
 	"hosts/zitadel/example/...": nil,
 
 	"bench/...":            nil,
-	"internal/canary":      {"store"},
+	"internal/canary":      {"store", "lineage"},
 	"internal/pgtest":      nil,
 	"internal/crash/...":   nil,
 	"internal/hostile/...": nil,

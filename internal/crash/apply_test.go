@@ -9,7 +9,7 @@ import (
 // apply says what is true after an operation has succeeded with this result; without one, where nobody got it.
 func (m *model) apply(o op, out made) {
 	in := m.items[o.In]
-	if o.Once != "" && !out.Unrecorded {
+	if o.Once != "" {
 		m.spent[o.Once] = o.Client
 	}
 	switch o.Kind {
@@ -32,7 +32,7 @@ func (m *model) apply(o op, out made) {
 	case "defer":
 		m.add(o, "approval", out, []string{"client:" + o.Client, "subject:" + o.Who}, nil).state = "pending"
 	case "deny":
-		if out.Unrecorded { // the answer is the refusal all the same
+		if out.Unrecorded { // there was no evidence, and the answer is the refusal all the same
 			return
 		}
 		m.add(o, "denial", out, nil, nil)

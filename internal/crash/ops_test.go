@@ -46,7 +46,7 @@ type made struct {
 	Token   string     `json:",omitempty"`
 	Refresh string     `json:",omitempty"`
 	Code    string     `json:",omitempty"`
-	// Unrecorded is a refusal that could not be recorded. Nor was its evidence spent, then.
+	// Unrecorded is a refusal that could not be recorded, and came with nothing to spend.
 	Unrecorded bool   `json:",omitempty"`
 	Handle     string `json:",omitempty"` // of a token that the host minted, and
 	Who        string `json:",omitempty"` // its subject

@@ -152,18 +152,20 @@ func TestPostgres(t *testing.T) {
 	s.attempts(t, count, []theft{killBefore, killAfter, cutBefore, cutAfter, terminate})
 }
 
-// prepare makes the schema, and drops it at the end.
+// prepare makes the schema, without what a test that was ended may have left in it, and drops it at the end.
 func (s *server) prepare(t *testing.T) {
 	t.Helper()
 	cryptotest.SetGlobalRandom(t, 1)
-	require.NoError(t, postgres.Migrate(t.Context(), s.dsn, postgres.Options{Schema: s.schema}))
-	t.Cleanup(func() {
+	drop := func() {
 		ctx := context.Background()
 		conn, err := pgx.Connect(ctx, s.dsn)
 		require.NoError(t, err)
 		_, err = conn.Exec(ctx, "DROP SCHEMA IF EXISTS "+s.schema+" CASCADE")
 		require.NoError(t, errors.Join(err, conn.Close(ctx)))
-	})
+	}
+	drop()
+	require.NoError(t, postgres.Migrate(t.Context(), s.dsn, postgres.Options{Schema: s.schema}))
+	t.Cleanup(drop)
 }
 
 func (s *server) attempts(t *testing.T, count int, thefts []theft) {

@@ -52,12 +52,8 @@ func newPrivate(t *testing.T) *private {
 		require.NoError(t, os.Chown(p.data, uid, gid))
 		p.as = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}}
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	p.port = l.Addr().(*net.TCPAddr).Port
-	require.NoError(t, l.Close())
 	require.NoError(t, p.run("initdb", "-D", p.data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-locale", "-N"))
-	require.NoError(t, p.start())
+	require.NoError(t, p.first())
 	t.Cleanup(func() { require.NoError(t, p.run("pg_ctl", "-D", p.data, "-w", "-m", "immediate", "stop")) })
 	return p
 }
@@ -99,6 +95,22 @@ func (p *private) run(program string, args ...string) error {
 func (p *private) start() error {
 	options := fmt.Sprintf("-p %d -c listen_addresses=127.0.0.1 -c unix_socket_directories=''", p.port)
 	return p.run("pg_ctl", "-D", p.data, "-w", "-l", filepath.Join(p.data, "log"), "-o", options, "start")
+}
+
+// first starts the server on a port that is free; one that somebody else takes meanwhile is not.
+func (p *private) first() error {
+	var err error
+	for range 5 {
+		l, failed := net.Listen("tcp", "127.0.0.1:0")
+		if failed != nil {
+			return failed
+		}
+		p.port = l.Addr().(*net.TCPAddr).Port
+		if err = errors.Join(l.Close(), p.start()); err == nil {
+			return nil
+		}
+	}
+	return err
 }
 
 // restart ends all processes of the server at once, without a checkpoint, and has a new one recover.

@@ -38,7 +38,8 @@ func (q *request) complete(v yamldoc.Value) {
 	case f.Connection == "":
 		q.Fail(v, "connection is required")
 	case f.Grant == "":
-		q.Fail(v, "grant is required: %s, %s or %s", tokenboundary.ClientCredentials, tokenboundary.Exchange, tokenboundary.Refresh)
+		q.Fail(v, "grant is required: %s, %s, %s or %s", tokenboundary.ClientCredentials, tokenboundary.Exchange, tokenboundary.Refresh,
+			tokenboundary.Leased)
 	}
 	f.Client.Kind = cmp.Or(f.Client.Kind, agent)
 	f.Risk = cmp.Or(f.Risk, "unknown")

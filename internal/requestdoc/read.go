@@ -14,7 +14,7 @@ const maxGroups = 256
 
 func (q *request) grant(v yamldoc.Value) {
 	q.facts.Grant = tokenboundary.Grant(q.Choice(v,
-		string(tokenboundary.ClientCredentials), string(tokenboundary.Exchange), string(tokenboundary.Refresh)))
+		string(tokenboundary.ClientCredentials), string(tokenboundary.Exchange), string(tokenboundary.Refresh), string(tokenboundary.Leased)))
 }
 
 func (q *request) risk(v yamldoc.Value) string {

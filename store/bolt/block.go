@@ -81,15 +81,16 @@ func (b block) check() error {
 	return nil
 }
 
-// entry is what the index has to know of a record.
+// entry is what the index has to know of a record. Of one that was taken out, it is that it is gone.
 type entry struct {
 	place     [placeSize]byte
 	selectors []short
+	gone      bool
 }
 
 func entryOf(r lineage.Record) entry {
 	sels := r.Selectors()
-	e := entry{placeOf(r), make([]short, len(sels))}
+	e := entry{place: placeOf(r), selectors: make([]short, len(sels))}
 	for i, sel := range sels {
 		d := hashSelector(sel)
 		e.selectors[i] = short(d[:])

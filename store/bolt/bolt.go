@@ -45,6 +45,7 @@ type Store struct {
 	syncing sync.RWMutex
 	log     logFile // syncing guards it
 	limit   int64   // how long the log may become
+	freed   int64   // how much was forgotten since the last checkpoint, in bytes; syncing guards it
 	stopped atomic.Pointer[error]
 	seen    memo
 
@@ -52,7 +53,10 @@ type Store struct {
 	pending pending
 }
 
-var _ store.Lingerer = (*Store)(nil)
+var (
+	_ store.Lingerer  = (*Store)(nil)
+	_ store.Forgetter = (*Store)(nil)
+)
 
 // mapped is how much of the file is mapped at least, in bytes. Where the file outgrows the map, bbolt copies all that is
 // pending.

@@ -24,11 +24,11 @@ func openNew(t testing.TB) *bolt.Store {
 }
 
 func TestStore(t *testing.T) {
-	storetest.Run(t, func(t *testing.T) store.Store { return openNew(t) }, storetest.Options{Lingers: true})
+	storetest.Run(t, func(t *testing.T) store.Store { return openNew(t) }, storetest.Options{Lingers: true, Forgets: true})
 }
 
 func TestStoreCoalesced(t *testing.T) {
-	storetest.Run(t, func(t *testing.T) store.Store { return store.Coalesce(openNew(t)) })
+	storetest.Run(t, func(t *testing.T) store.Store { return store.Coalesce(openNew(t)) }, storetest.Options{Repeats: true, Forgets: true})
 }
 
 // Every few commits are a checkpoint.
@@ -37,7 +37,7 @@ func TestStoreOverCheckpoints(t *testing.T) {
 		s := openNew(t)
 		s.LimitLog(1000)
 		return s
-	}, storetest.Options{Lingers: true})
+	}, storetest.Options{Repeats: true, Lingers: true, Forgets: true})
 }
 
 func TestDurable(t *testing.T) {

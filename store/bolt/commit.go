@@ -47,7 +47,7 @@ func (s *Store) commit(ctx context.Context, txs []store.Tx, errs []error) error 
 
 // persist makes what is pending durable, of which changes is what the log lacks.
 func (s *Store) persist(changes []byte) error {
-	if s.log.size+int64(len(changes)) <= s.limit {
+	if s.log.size+s.freed+int64(len(changes)) <= s.limit {
 		return s.log.append(changes)
 	}
 	s.mu.Lock()

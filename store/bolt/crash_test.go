@@ -3,6 +3,7 @@ package bolt_test
 import (
 	"bufio"
 	"context"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -33,7 +34,20 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(1)
 	}
-	os.Exit(m.Run())
+	os.Exit(quickly(m))
+}
+
+// quickly has a short run keep its files in memory, where there is such a place: tests wait for a disk thousands of times, and
+// what a disk loses is played in memory anyway.
+func quickly(m *testing.M) int {
+	flag.Parse()
+	if testing.Short() && os.Getenv("TMPDIR") == "" {
+		if dir, err := os.MkdirTemp("/dev/shm", "tokenboundary-bolt-"); err == nil {
+			os.Setenv("TMPDIR", dir) //nolint:errcheck // the name is one
+			defer os.RemoveAll(dir)  //nolint:errcheck // a test
+		}
+	}
+	return m.Run()
 }
 
 // commitForever commits from several goroutines and prints the id of each record whose commit was acknowledged.

@@ -206,8 +206,8 @@ func TestMissingEntriesAreFound(t *testing.T) {
 	}
 }
 
-// TestPrunedFeed shows what a reader sees whose position lies before the oldest entry.
-func TestPrunedFeed(t *testing.T) {
+// TestAShortenedFeedIsFound has a feed that lacks its oldest entries, although none was forgotten.
+func TestAShortenedFeedIsFound(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "store")
 	s, err := Open(path)
 	require.NoError(t, err)
@@ -225,7 +225,7 @@ func TestPrunedFeed(t *testing.T) {
 	defer s.Close()
 	for _, after := range []uint64{0, 1} {
 		for _, err := range s.Feed(t.Context(), issuer, after) {
-			require.ErrorIs(t, err, store.ErrGone)
+			require.ErrorIs(t, err, errDamaged)
 		}
 	}
 	for r, err := range s.Feed(t.Context(), issuer, 2) {

@@ -13,7 +13,7 @@ import (
 
 var firstPlace [placeSize]byte
 
-// posting is the digest of a selector and the key of a block that it is in, or was in before that block was split.
+// posting is the digest of a selector and the key of a block that it is in.
 type posting [shortSize + placeSize]byte
 
 func postingOf(digest, block []byte) (p posting) {
@@ -21,15 +21,29 @@ func postingOf(digest, block []byte) (p posting) {
 	return p
 }
 
-// blockFor moves c to the block that a place belongs to. There is none only if there is no block at all.
+// blockFor moves c to the block that a place belongs to. There is none if it lies before all blocks.
 func blockFor(c *bbolt.Cursor, place []byte) (key, sealed []byte) {
-	switch key, sealed = c.Seek(place); {
-	case key == nil:
-		return c.Last()
-	case bytes.Equal(key, place):
+	if key, sealed = c.Seek(place); bytes.Equal(key, place) {
 		return key, sealed
 	}
-	return c.Prev()
+	return before(c, place)
+}
+
+// before moves c to the last key that lies before the one given. It is not at Cursor.Last and Cursor.Prev that this ends: until
+// the transaction does, there are pages of which everything was deleted, at which one goes round for ever and the other
+// says that there is nothing.
+func before(c *bbolt.Cursor, key []byte) (found, value []byte) {
+	c.Seek(key)
+	if found, value = c.Prev(); found != nil {
+		return found, value
+	}
+	if first, _ := c.First(); first == nil || bytes.Compare(first, key) >= 0 {
+		return nil, nil
+	}
+	for c.Seek(key); found == nil; {
+		found, value = c.Prev()
+	}
+	return found, value
 }
 
 // openBlock returns the block at a key.
@@ -72,12 +86,7 @@ func postingFor(c *bbolt.Cursor, digest, last []byte) (key, sealed []byte) {
 	if key, sealed = c.Seek(from[:]); bytes.Equal(key, from[:]) {
 		return key, sealed
 	}
-	if key == nil {
-		key, sealed = c.Last()
-	} else {
-		key, sealed = c.Prev()
-	}
-	if !bytes.HasPrefix(key, digest) {
+	if key, sealed = before(c, from[:]); !bytes.HasPrefix(key, digest) {
 		return c.Seek(from[:])
 	}
 	return key, sealed
@@ -110,68 +119,148 @@ func (v *view) index() error {
 		}
 		entries = entries[n:]
 	}
-	slices.SortFunc(v.postings, func(p, q posting) int { return bytes.Compare(p[:], q[:]) })
-	for i := range v.postings {
-		if err := v.write(postingsBucket, v.postings[i][:], nil); err != nil {
-			return err
-		}
+	if err := v.post(); err != nil {
+		return err
 	}
-	v.entries, v.postings = nil, nil
+	v.entries = nil
 	return nil
 }
 
-// putBlock writes the block with the key, where old was before, and notes postings for the selectors that are new in it.
-func (v *view) putBlock(key []byte, old, b block) error {
-	for j := range b.selectors() {
-		if old != nil {
-			if _, found := old.find(0, b.digest(j)); found {
-				continue
-			}
+// posted is what becomes of a posting.
+type posted struct {
+	posting
+	over bool
+}
+
+// post makes the changes of postings that were noted, in their order. Of one posting the last counts.
+func (v *view) post() error {
+	slices.SortStableFunc(v.postings, func(c, d posted) int { return bytes.Compare(c.posting[:], d.posting[:]) })
+	for i := range v.postings {
+		c := &v.postings[i]
+		if i+1 < len(v.postings) && v.postings[i+1].posting == c.posting {
+			continue
 		}
-		v.postings = append(v.postings, postingOf(b.digest(j), key))
+		var err error
+		if c.over {
+			err = v.delete(postingsBucket, c.posting[:])
+		} else {
+			err = v.write(postingsBucket, c.posting[:], nil)
+		}
+		if err != nil {
+			return err
+		}
 	}
+	v.postings = nil
+	return nil
+}
+
+// putBlock writes the block with the key, where old was before, and notes which postings are new and which are over.
+func (v *view) putBlock(key []byte, old, b block) error {
+	v.differ(key, b, old, false)
+	v.differ(key, old, b, true)
 	return v.write(indexBucket, key, b)
 }
 
-// inOrder sorts entries by place, each place once.
+// dropBlock removes the block with the key, in which nothing is left. What comes later in its stretch of time goes into the
+// block before.
+func (v *view) dropBlock(key []byte, old block) error {
+	v.differ(key, old, nil, true)
+	return v.delete(indexBucket, key)
+}
+
+// differ notes the change of the postings of the selectors that are in b and not in other. Either may be nil.
+func (v *view) differ(key []byte, b, other block, over bool) {
+	if b == nil {
+		return
+	}
+	for j := range b.selectors() {
+		if other != nil {
+			if _, found := other.find(0, b.digest(j)); found {
+				continue
+			}
+		}
+		v.postings = append(v.postings, posted{postingOf(b.digest(j), key), over})
+	}
+}
+
+// inOrder sorts entries by place, each place once: what was written last about a record counts.
 func inOrder(entries []entry) []entry {
 	slices.SortStableFunc(entries, entry.compare)
-	return slices.CompactFunc(entries, func(a, b entry) bool { return a.place == b.place })
+	out := entries[:0]
+	for i, e := range entries {
+		if i+1 == len(entries) || entries[i+1].place != e.place {
+			out = append(out, e)
+		}
+	}
+	return out
+}
+
+// present returns those of the entries that are not gone.
+func present(entries []entry) []entry {
+	return slices.DeleteFunc(slices.Clone(entries), func(e entry) bool { return e.gone })
 }
 
 // extend puts the first entries where they belong, and returns how many these are. Records come in the order of time,
 // nearly: what lies behind all of its block is added to it or begins another, so that blocks are filled up.
 func (v *view) extend(b *bbolt.Bucket, entries []entry) (n int, err error) {
-	n = min(len(entries), blockFull)
 	c := b.Cursor()
 	key, sealed := blockFor(c, entries[0].place[:])
-	if key == nil {
-		return n, v.putBlock(firstPlace[:], nil, blockOf(entries[:n]))
-	}
 	key = bytes.Clone(key)
-	old, err := openBlock(key, sealed)
-	if err != nil {
-		return 0, err
+	var old block
+	if key != nil {
+		if old, err = openBlock(key, sealed); err != nil {
+			return 0, err
+		}
 	}
-	if end, _ := c.Next(); end != nil {
+	n = min(len(entries), blockFull)
+	end, _ := c.Next()
+	if key == nil {
+		end, _ = c.First()
+	}
+	if end != nil {
 		n, _ = slices.BinarySearchFunc(entries[:n], end, func(e entry, end []byte) int { return bytes.Compare(e.place[:], end) })
 	}
-	room := blockFull - old.places()
-	switch behind := bytes.Compare(entries[0].place[:], old.place(old.places()-1)) > 0; {
-	case !behind:
-		return n, v.rebuild(key, old, inOrder(append(old.entries(), entries[:n]...)))
-	case room == 0:
-		return n, v.putBlock(entries[0].place[:], nil, blockOf(entries[:n]))
+	if old != nil && bytes.Compare(entries[0].place[:], old.place(old.places()-1)) <= 0 {
+		return n, v.rebuild(key, old, present(inOrder(append(old.entries(), entries[:n]...))))
 	}
-	n = min(n, room)
-	return n, v.putBlock(key, old, old.add(blockOf(entries[:n])))
+	return n, v.append(key, old, present(entries[:n]))
+}
+
+// append adds entries that lie behind all that is in the block with the key, if there is one, or begins another with what
+// finds no room.
+func (v *view) append(key []byte, old block, entries []entry) error {
+	if old == nil {
+		key = firstPlace[:]
+	}
+	for len(entries) > 0 {
+		room := blockFull
+		if old != nil {
+			room -= old.places()
+		}
+		if room == 0 {
+			key, old, room = bytes.Clone(entries[0].place[:]), nil, blockFull
+		}
+		n := min(room, len(entries))
+		added := blockOf(entries[:n])
+		if old != nil {
+			added = old.add(added)
+		}
+		if err := v.putBlock(key, old, added); err != nil {
+			return err
+		}
+		old, entries = added, entries[n:]
+	}
+	return nil
 }
 
 // rebuild writes the block at key anew, in two halves where it has become too large.
 func (v *view) rebuild(key []byte, old block, entries []entry) error {
+	if len(entries) == 0 {
+		return v.dropBlock(key, old)
+	}
 	if len(entries) > blockFull {
 		half := len(entries) / 2
-		if err := v.putBlock(entries[half].place[:], nil, blockOf(entries[half:])); err != nil {
+		if err := v.putBlock(bytes.Clone(entries[half].place[:]), nil, blockOf(entries[half:])); err != nil {
 			return err
 		}
 		entries = entries[:half]

@@ -27,7 +27,7 @@ const (
 	headsBucket    = "heads"    // hash of key → head
 	expiryBucket   = "expiry"   // time, hash of key → nothing
 	feedBucket     = "feed"     // sequence number → revocation
-	clockBucket    = "clock"    // "now" → position
+	clockBucket    = "clock"    // "now" → position; "feed" → sequence number of the oldest entry that is kept, where that is not 1
 )
 
 // formatVersion is what this package writes and reads.
@@ -37,6 +37,7 @@ var (
 	formatKey = []byte("format")
 	logKey    = []byte("log")
 	clockKey  = []byte("now")
+	oldestKey = []byte("feed")
 )
 
 var errForeign = errors.New("is a bbolt file of another program")

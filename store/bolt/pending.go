@@ -74,6 +74,7 @@ func (s *Store) checkpoint(next generation) error {
 		return err
 	}
 	s.log.begin(next)
+	s.freed = 0
 	return s.begin()
 }
 

@@ -202,10 +202,14 @@ func TestPowerLossAfterAKill(t *testing.T) {
 		},
 		"close": func(m *mortal) error { return m.s.Close() },
 	}
+	stride := 1
+	if testing.Short() {
+		stride = 3
+	}
 	for name, call := range calls {
 		t.Run(name, func(t *testing.T) {
 			for killed, steps := 0, 0; killed <= steps; killed++ {
-				for lost, stepsOfOpen := 0, 0; lost <= stepsOfOpen; lost++ {
+				for lost, stepsOfOpen := 0, 0; lost <= stepsOfOpen; lost += stride {
 					m := &mortal{T: t, rng: rand.New(rand.NewPCG(uint64(killed), uint64(lost))), total: map[string]int{}}
 					steps, stepsOfOpen = m.dieTwice(call, killed, lost)
 				}

@@ -72,15 +72,23 @@ func read[T any](ctx context.Context, s *Store, issuer string, f func(*space) ([
 
 // Scan implements store.Store.
 func (s *Store) Scan(ctx context.Context, issuer string, sel lineage.Selector, from store.Position) iter.Seq2[lineage.Record, error] {
+	selector := hashSelector(sel)
+	return s.walk(ctx, issuer, from, func(last []byte) (part []found, next []byte, err error) {
+		err = s.indexed(ctx, issuer, func(sp *space) (err error) {
+			part, next, err = sp.records(selector, last)
+			return err
+		})
+		return part, next, err
+	})
+}
+
+// walk yields the records that more finds behind a place, and then behind the next, until there is none.
+func (s *Store) walk(ctx context.Context, issuer string, from store.Position, more func(last []byte) ([]found, []byte, error)) iter.Seq2[lineage.Record, error] {
 	return func(yield func(lineage.Record, error) bool) {
-		selector := hashSelector(sel)
 		next, err := s.scanStart(ctx, issuer, from)
 		for err == nil && next != nil {
 			var part []found
-			err = s.indexed(ctx, issuer, func(sp *space) (err error) {
-				part, next, err = sp.records(selector, next)
-				return err
-			})
+			part, next, err = more(next)
 			for _, f := range part {
 				var r lineage.Record
 				if r, err = f.record(); err != nil {

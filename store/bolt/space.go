@@ -151,30 +151,79 @@ func (s *space) records(selector digest, last []byte) (out []found, next []byte,
 // revocations returns up to a chunk of the feed behind after.
 func (s *space) revocations(after uint64) ([]lineage.Revocation, error) {
 	p, err := s.position()
-	if err != nil || after == p.seq {
+	if err != nil {
 		return nil, err
 	}
-	if after > p.seq {
-		return nil, store.ErrGone
+	oldest, err := s.oldest()
+	if err != nil {
+		return nil, err
 	}
-	feed := s.cursor(feedBucket)
-	if feed == nil {
-		return nil, errDamaged
+	if after == 0 {
+		after = oldest - 1
 	}
-	if oldest, _ := feed.First(); bytes.Compare(sequenceKey(after+1), oldest) < 0 {
+	if after > p.seq || after < oldest-1 {
 		return nil, store.ErrGone
 	}
 	var out []lineage.Revocation
 	for seq := after + 1; seq <= p.seq && len(out) < chunkEntries; seq++ {
-		value, err := s.get(feedBucket, sequenceKey(seq))
-		if err != nil || value == nil {
-			return nil, errDamaged
-		}
-		r, err := decodeRevocation(value)
-		if err != nil || r.Seq != seq {
-			return nil, errDamaged
+		r, err := s.revocation(seq)
+		if err != nil {
+			return nil, err
 		}
 		out = append(out, r)
 	}
 	return out, nil
+}
+
+// revocation returns an entry of the feed that must be there.
+func (s *space) revocation(seq uint64) (lineage.Revocation, error) {
+	value, err := s.get(feedBucket, sequenceKey(seq))
+	if err != nil || value == nil {
+		return lineage.Revocation{}, errDamaged
+	}
+	r, err := decodeRevocation(value)
+	if err != nil || r.Seq != seq {
+		return lineage.Revocation{}, errDamaged
+	}
+	return r, nil
+}
+
+// oldest returns the sequence number of the oldest entry that is kept, or of the next one.
+func (s *space) oldest() (uint64, error) {
+	value, err := s.get(clockBucket, oldestKey)
+	if value == nil || err != nil {
+		return 1, err
+	}
+	d := decoder{rest: value}
+	seq := d.number()
+	if d.end() != nil || seq == 0 {
+		return 0, errDamaged
+	}
+	return seq, nil
+}
+
+// everything returns up to a chunk of all records that lie behind last, and the place behind which more may follow; nil
+// where none do.
+func (s *space) everything(last []byte) (out []found, next []byte, err error) {
+	c := s.cursor(recordsBucket)
+	if c == nil {
+		return nil, nil, nil
+	}
+	size := 0
+	place, sealed := c.Seek(last)
+	if bytes.Equal(place, last) {
+		place, sealed = c.Next()
+	}
+	for ; place != nil; place, sealed = c.Next() {
+		if len(out) >= chunkEntries || size > chunkBytes {
+			return out, out[len(out)-1].place, nil
+		}
+		value, err := unseal(recordsBucket, place, sealed)
+		if err != nil {
+			return nil, nil, err
+		}
+		out = append(out, found{bytes.Clone(place), bytes.Clone(value)})
+		size += len(value)
+	}
+	return out, nil, nil
 }

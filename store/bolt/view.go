@@ -25,10 +25,11 @@ type view struct {
 	at       *position // nil: not read yet
 	marks    map[lineage.Selector]lineage.Mark
 	heads    map[digest]*headState
-	changes  []byte    // for the log
-	postings []posting // for blocks of the index
-	due      []byte    // the earliest key that there may be in the expiry bucket; nil: not known
-	moved    bool      // the position is to be written
+	changes  []byte   // for the log
+	postings []posted // for blocks of the index
+	due      []byte   // the earliest key that there may be in the expiry bucket; nil: not known
+	moved    bool     // the position is to be written
+	freed    int64    // how much was forgotten, in bytes
 }
 
 // headState is a head as the commit has made it so far.

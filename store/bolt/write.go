@@ -46,18 +46,31 @@ func (v *view) write(bucket string, key, value []byte) error {
 	return b.Put(key, seal(bucket, key, value))
 }
 
+// remove removes a value, and notes it for the log.
 func (v *view) remove(bucket string, key []byte) error {
+	if v.cursor(bucket) != nil {
+		v.changes = appendLogged(v.changes, logged{bucket: bucket, removed: true, key: key})
+	}
+	return v.delete(bucket, key)
+}
+
+func (v *view) delete(bucket string, key []byte) error {
 	c := v.cursor(bucket)
 	if c == nil {
 		return nil
 	}
-	v.changes = appendLogged(v.changes, logged{bucket: bucket, removed: true, key: key})
 	return c.Bucket().Delete(key)
 }
 
 // redo makes a change that the log holds.
 func (v *view) redo(c logged) error {
-	if c.removed {
+	switch {
+	case c.removed && c.bucket == recordsBucket && len(c.key) != placeSize:
+		return errDamaged
+	case c.removed && c.bucket == recordsBucket:
+		v.entries = append(v.entries, entry{place: [placeSize]byte(c.key), gone: true})
+		fallthrough
+	case c.removed:
 		return v.remove(c.bucket, c.key)
 	}
 	if c.bucket == recordsBucket {

@@ -44,24 +44,42 @@ func (sp *space) newList() *list {
 // near is how many of the last records of a list are looked at first: records come in order, nearly.
 const near = 32
 
-// put puts a record into the lists of its selectors.
+// put puts a record into the list of all and those of its selectors.
 func (sp *space) put(number uint32, sels []lineage.Selector) {
 	behind, few := sp.behind(number)
+	sp.insert(&sp.every, number, behind, few)
 	for _, sel := range sels {
 		l := sp.index[sel]
 		if l == nil {
 			l = sp.newList()
 			sp.index[sel] = l
 		}
-		at := len(l.all)
-		if few {
-			for at > 0 && l.all[at-1] >= sp.first && behind>>(l.all[at-1]-sp.first)&1 == 1 {
-				at--
-			}
-		} else {
-			at = sp.search(l.all, sp.kept(number).place)
+		sp.insert(l, number, behind, few)
+	}
+}
+
+// insert puts a record into a list; behind and few are what is known of it.
+func (sp *space) insert(l *list, number uint32, behind uint64, few bool) {
+	at := len(l.all)
+	if few {
+		for at > 0 && l.all[at-1] >= sp.first && behind>>(l.all[at-1]-sp.first)&1 == 1 {
+			at--
 		}
-		l.all = slices.Insert(l.all, at, number)
+	} else {
+		at = sp.search(l.all, sp.kept(number).place)
+	}
+	l.all = slices.Insert(l.all, at, number)
+}
+
+// take takes a record out of a list.
+func (sp *space) take(l *list, number uint32) {
+	at, found := slices.BinarySearchFunc(l.all, sp.kept(number).place, sp.compare)
+	switch {
+	case !found:
+	case at == 0: // the oldest go first
+		l.all = l.all[1:]
+	default:
+		l.all = slices.Delete(l.all, at, at+1)
 	}
 }
 

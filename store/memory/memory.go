@@ -19,7 +19,10 @@ type Store struct {
 	issuers map[string]*space
 }
 
-var _ store.Store = (*Store)(nil)
+var (
+	_ store.Store     = (*Store)(nil)
+	_ store.Forgetter = (*Store)(nil)
+)
 
 // New returns an empty store.
 func New() *Store { return &Store{issuers: map[string]*space{}} }
@@ -120,9 +123,14 @@ const chunk = 256
 
 // Scan implements store.Store.
 func (s *Store) Scan(ctx context.Context, issuer string, sel lineage.Selector, from store.Position) iter.Seq2[lineage.Record, error] {
+	return s.walk(ctx, issuer, from, func(sp *space) *list { return sp.index[sel] })
+}
+
+// walk yields the records of a list, which may not be there.
+func (s *Store) walk(ctx context.Context, issuer string, from store.Position, of func(*space) *list) iter.Seq2[lineage.Record, error] {
 	return func(yield func(lineage.Record, error) bool) {
-		for {
-			part, err := s.scan(ctx, issuer, sel, from)
+		for at := (step{Position: from}); ; {
+			part, err := s.next(ctx, issuer, at, of)
 			if err != nil {
 				yield(lineage.Record{}, err)
 				return
@@ -131,7 +139,7 @@ func (s *Store) Scan(ctx context.Context, issuer string, sel lineage.Selector, f
 				if !yield(r, nil) {
 					return
 				}
-				from.After = r.ID()
+				at.behind = &place{r.IssuedAt.UnixMilli(), r.ID()}
 			}
 			if len(part) < chunk {
 				return
@@ -140,7 +148,13 @@ func (s *Store) Scan(ctx context.Context, issuer string, sel lineage.Selector, f
 	}
 }
 
-func (s *Store) scan(ctx context.Context, issuer string, sel lineage.Selector, from store.Position) ([]lineage.Record, error) {
+// step is where a scan goes on: behind the place of the last record, which may be gone by then, or at the position.
+type step struct {
+	store.Position
+	behind *place
+}
+
+func (s *Store) next(ctx context.Context, issuer string, at step, of func(*space) *list) ([]lineage.Record, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
@@ -151,10 +165,10 @@ func (s *Store) scan(ctx context.Context, issuer string, sel lineage.Selector, f
 		sp = newSpace()
 	}
 	var all []uint32
-	if l := sp.index[sel]; l != nil {
+	if l := of(sp); l != nil {
 		all = l.all
 	}
-	start, err := sp.start(all, from)
+	start, err := sp.start(all, at)
 	if err != nil {
 		return nil, err
 	}
@@ -168,10 +182,13 @@ func (s *Store) scan(ctx context.Context, issuer string, sel lineage.Selector, f
 	return out, nil
 }
 
-// start returns the index in all at which a scan from the position begins.
-func (sp *space) start(all []uint32, from store.Position) (int, error) {
+// start returns the index in all at which a scan goes on.
+func (sp *space) start(all []uint32, from step) (int, error) {
 	start := 0
-	if !from.Since.IsZero() { // a time of issue may lie before the zero time
+	switch {
+	case from.behind != nil:
+		return sp.after(all, *from.behind), nil
+	case !from.Since.IsZero(): // a time of issue may lie before the zero time
 		start, _ = slices.BinarySearchFunc(all, since(from.Since), sp.compare)
 	}
 	if from.After.IsZero() {
@@ -181,11 +198,16 @@ func (sp *space) start(all []uint32, from store.Position) (int, error) {
 	if !found {
 		return 0, fmt.Errorf("%w: scan from an unknown record", store.ErrInvalid)
 	}
-	behind, exact := slices.BinarySearchFunc(all, sp.kept(last).place, sp.compare)
+	return max(start, sp.after(all, sp.kept(last).place)), nil
+}
+
+// after returns the index in all of the first record behind the place.
+func (sp *space) after(all []uint32, p place) int {
+	at, exact := slices.BinarySearchFunc(all, p, sp.compare)
 	if exact {
-		behind++
+		at++
 	}
-	return max(start, behind), nil
+	return at
 }
 
 // Feed implements store.Store.
@@ -216,12 +238,16 @@ func (s *Store) feed(ctx context.Context, issuer string, after uint64) ([]lineag
 	}
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	var all []lineage.Revocation
-	if sp := s.issuers[issuer]; sp != nil {
-		all = sp.feed
+	sp := s.issuers[issuer]
+	if sp == nil {
+		sp = newSpace()
 	}
-	if after > uint64(len(all)) {
+	if after == 0 {
+		after = sp.gone
+	}
+	if after < sp.gone || after > sp.last() {
 		return nil, store.ErrGone
 	}
-	return slices.Clone(all[after:min(after+chunk, uint64(len(all)))]), nil
+	rest := sp.feed[after-sp.gone:]
+	return slices.Clone(rest[:min(chunk, len(rest))]), nil
 }

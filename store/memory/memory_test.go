@@ -9,9 +9,9 @@ import (
 )
 
 func TestStore(t *testing.T) {
-	storetest.Run(t, func(*testing.T) store.Store { return memory.New() })
+	storetest.Run(t, func(*testing.T) store.Store { return memory.New() }, storetest.Options{Forgets: true})
 }
 
 func TestStoreCoalesced(t *testing.T) {
-	storetest.Run(t, func(*testing.T) store.Store { return store.Coalesce(memory.New()) })
+	storetest.Run(t, func(*testing.T) store.Store { return store.Coalesce(memory.New()) }, storetest.Options{Forgets: true})
 }

@@ -18,16 +18,20 @@ import (
 type space struct {
 	now      time.Time
 	records  [][]kept // by number, in pieces, so that none is moved when there are more
+	left     []int    // how many of a piece were not forgotten
 	latest   int64    // the latest issue time of a record
 	first    uint32   // the first record of that time: all before it were issued earlier
 	numbers  map[lineage.ID]uint32
+	next     uint32 // the number of the next record
 	decoded  recent.Cache[lineage.ID, lineage.Record]
+	every    list // all records
 	index    map[lineage.Selector]*list
 	lists    []list // not used yet
 	marks    map[lineage.Selector]lineage.Mark
 	heads    map[string]store.Head
 	expiring expiryHeap
-	feed     []lineage.Revocation // the entry with sequence number n is at n-1
+	feed     []lineage.Revocation // the entry with sequence number n is at n-1-gone
+	gone     uint64               // how many entries were forgotten
 }
 
 var _ store.View = (*space)(nil)
@@ -72,12 +76,14 @@ func (sp *space) kept(number uint32) *kept { return &sp.records[number/piece][nu
 
 // keep notes a record, and returns its number.
 func (sp *space) keep(k kept) uint32 {
-	number := uint32(len(sp.numbers))
+	number := sp.next
+	sp.next++
 	if number%piece == 0 {
-		sp.records = append(sp.records, make([]kept, 0, piece))
+		sp.records, sp.left = append(sp.records, make([]kept, 0, piece)), append(sp.left, 0)
 	}
 	last := &sp.records[number/piece]
 	*last = append(*last, k)
+	sp.left[number/piece]++
 	sp.numbers[k.place.id] = number
 	return number
 }
@@ -85,7 +91,7 @@ func (sp *space) keep(k kept) uint32 {
 // record returns the record with the number.
 func (sp *space) record(number uint32) (lineage.Record, error) {
 	k := sp.kept(number)
-	if r, found := sp.decoded.Get(k.place.id); found {
+	if r, found := sp.decoded.Get(k.place.id); found && (r.RawBody() == nil) == (k.body == nil) {
 		return r, nil
 	}
 	r, err := lineage.Decode(k.raw, k.body)
@@ -98,7 +104,10 @@ func (sp *space) record(number uint32) (lineage.Record, error) {
 	return r, nil
 }
 
-func (sp *space) Clock() (time.Time, uint64, error) { return sp.now, uint64(len(sp.feed)), nil }
+func (sp *space) Clock() (time.Time, uint64, error) { return sp.now, sp.last(), nil }
+
+// last is the sequence number of the newest entry of the feed.
+func (sp *space) last() uint64 { return sp.gone + uint64(len(sp.feed)) }
 
 func (sp *space) Record(id lineage.ID) (lineage.Record, bool, error) {
 	number, found := sp.numbers[id]
@@ -132,15 +141,11 @@ func (sp *space) SetClock(now time.Time, _ uint64) error {
 }
 
 func (sp *space) PutRecord(r lineage.Record) error {
-	id := r.ID()
-	if number, found := sp.numbers[id]; found { // its body was erased
-		sp.kept(number).body = r.RawBody()
-		return nil
-	}
-	if len(sp.numbers) == math.MaxUint32 {
+	if sp.next == math.MaxUint32 {
 		return errors.New("memory: the store is full")
 	}
-	sp.put(sp.keep(kept{place{r.IssuedAt.UnixMilli(), id}, r.Raw(), r.RawBody()}), r.Selectors())
+	number := sp.keep(kept{place{r.IssuedAt.UnixMilli(), r.ID()}, r.Raw(), r.RawBody()})
+	sp.put(number, r.Selectors())
 	return nil
 }
 

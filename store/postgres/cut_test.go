@@ -1,6 +1,7 @@
 package postgres_test
 
 import (
+	"bytes"
 	"io"
 	"net"
 	"net/url"
@@ -40,9 +41,10 @@ type wire struct {
 	settled chan struct{}
 }
 
-func newWire(t *testing.T) (*wire, string) {
+// newWire returns a wire to the server that a connection string names, and the connection string of its other end.
+func newWire(t *testing.T, through string) (*wire, string) {
 	t.Helper()
-	dsn, err := url.Parse(database(t))
+	dsn, err := url.Parse(through)
 	require.NoError(t, err)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
@@ -81,7 +83,7 @@ func (w *wire) carry(client net.Conn, address string) {
 	buf := make([]byte, 1<<20)
 	for {
 		n, err := client.Read(buf)
-		if err != nil {
+		if err != nil || isCancel(buf[:n]) {
 			return
 		}
 		before, after := false, false
@@ -103,6 +105,12 @@ func (w *wire) carry(client net.Conn, address string) {
 			return
 		}
 	}
+}
+
+// isCancel reports whether this is all that a connection says that wants to stop what another one has under way: the driver sends
+// it after a cut, and what had arrived might then be undone or done. What is lost is lost.
+func isCancel(sent []byte) bool {
+	return bytes.Equal(sent[:min(len(sent), 8)], []byte{0, 0, 0, 16, 4, 210, 22, 46})
 }
 
 // breaks cuts the connection at the n-th thing that is sent, once, before it arrives or after. What it returns ends that, waits
@@ -127,9 +135,10 @@ func (w *wire) breaks(n int, arrives bool) (mend func() bool) {
 // A connection that is lost before the commit arrives, or before its answer does: the outcome is unknown in both cases, the
 // store says so for every transaction, and reading tells which it was. The same commit can be made again.
 func TestTheConnectionIsLostAtACommit(t *testing.T) {
+	t.Parallel()
 	for name, arrives := range map[string]bool{"before": false, "after": true} {
 		t.Run(name, func(t *testing.T) {
-			w, dsn := newWire(t)
+			w, dsn := newWire(t, database(t))
 			opts := postgres.Options{Schema: schema(t), Timeout: 5 * time.Second}
 			require.NoError(t, postgres.Migrate(t.Context(), database(t), opts))
 			s, err := postgres.Open(t.Context(), dsn, opts)
@@ -183,6 +192,7 @@ func TestTheConnectionIsLostAtACommit(t *testing.T) {
 
 // Backends that are ended at any time fail what is under way, and nothing else: what was confirmed is there.
 func TestBackendsAreEnded(t *testing.T) {
+	t.Parallel()
 	opts := postgres.Options{Schema: schema(t)}
 	require.NoError(t, postgres.Migrate(t.Context(), database(t), opts))
 	dsn, err := url.Parse(database(t))
@@ -222,6 +232,7 @@ func TestBackendsAreEnded(t *testing.T) {
 
 // A reader is told of what another node has written.
 func TestChangedTellsOfOtherNodes(t *testing.T) {
+	t.Parallel()
 	opts := postgres.Options{Schema: schema(t)}
 	reader := open(t, opts)
 	writer := open(t, opts)

@@ -22,7 +22,7 @@ type listener struct {
 	waiting map[int64]chan struct{} // by the number of the issuer
 }
 
-// listen starts the listener; nothing behind a proxy that gives each transaction another connection.
+// listen starts the listener.
 func (s *Store) listen(cfg *pgx.ConnConfig) {
 	l := &listener{waiting: map[int64]chan struct{}{}, done: make(chan struct{})}
 	ctx, stop := context.WithCancel(context.Background())
@@ -61,7 +61,7 @@ func (l *listener) follow(ctx context.Context, cfg *pgx.ConnConfig, channel stri
 	}
 }
 
-// Changed implements store.Hinter. The channel is nil behind a proxy, and for an issuer for which nothing was committed yet.
+// Changed implements store.Hinter. The channel is nil where nobody tells (Options.Silent, or Pooled without Listen), and for an issuer for which nothing was committed yet.
 func (s *Store) Changed(ctx context.Context, issuer string) <-chan struct{} {
 	if s.hints == nil {
 		return nil

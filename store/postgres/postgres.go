@@ -13,12 +13,21 @@
 // many they are: one that locks and reads all that they name, one that writes and commits. A commit that the database gave up
 // for certain (a serialisation failure, a deadlock) is tried again. Where the answer to a commit is lost the outcome is
 // unknown, and the error says so for every transaction of it.
+//
+// # Proxies
+//
+// A transaction of the store is a transaction of the database, and leaves nothing on the connection that it had: what it sets
+// is set for itself alone (set_config with is_local), and it takes no advisory lock. So with Options.Pooled a proxy that pools
+// transactions (PgBouncer, pool_mode = transaction) may stand between, for Migrate and Partition too. Nothing is prepared then,
+// whether the proxy could keep prepared statements (max_prepared_statements) or not. LISTEN is the one thing that needs a session:
+// Options.Listen. A proxy that pools statements cannot hold a transaction together: every commit through it fails.
 package postgres
 
 import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"regexp"
 	"sync"
 	"time"
@@ -45,16 +54,44 @@ type Options struct {
 	// MaxConns is the size of the pool; zero: what the connection string says, or else four, or the number of processors.
 	MaxConns int32
 	// Pooled says that a proxy stands before the database that gives each transaction another connection (PgBouncer in
-	// transaction mode). Statements are then not prepared, and what other nodes write is
-	// noticed by looking, not by being told (Changed).
+	// transaction mode). Nothing is then prepared, and what other nodes write is noticed by looking, not by being told
+	// (Changed), unless Listen says where to be told.
 	Pooled bool
+	// Listen is where the store is told of what other nodes write (LISTEN): a connection of its own that stays the same, past the
+	// proxy or through one in session mode. Empty: the connection string of Open, and nowhere where that is Pooled.
+	Listen ConnString
+	// Silent says that commits tell nobody of what they write, nor is anybody listened to: for a database without LISTEN and
+	// NOTIFY. What other nodes write is then noticed by looking. It must be the same at every node.
+	Silent bool
 }
+
+// ConnString is a connection string, which may hold a password. It does not show in print, in logs or in JSON.
+type ConnString string
+
+// String implements fmt.Stringer.
+func (c ConnString) String() string {
+	if c == "" {
+		return ""
+	}
+	return "[hidden]"
+}
+
+// GoString implements fmt.GoStringer.
+func (c ConnString) GoString() string { return c.String() }
+
+// LogValue implements slog.LogValuer.
+func (c ConnString) LogValue() slog.Value { return slog.StringValue(c.String()) }
+
+// MarshalText implements encoding.TextMarshaler, for JSON too.
+func (c ConnString) MarshalText() ([]byte, error) { return []byte(c.String()), nil }
 
 // Store is a store.Store. Make one with Open.
 type Store struct {
 	pool *pgxpool.Pool
 	opts Options
 	sql  statements
+
+	forgets forgetStatements
 
 	hints *listener // nil behind a proxy
 
@@ -101,19 +138,41 @@ func Open(ctx context.Context, connection string, opts Options) (*Store, error) 
 	if opts.Pooled {
 		cfg.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeExec
 	}
+	listen, err := opts.listening(cfg.ConnConfig)
+	if err != nil {
+		return nil, err
+	}
 	pool, err := pgxpool.NewWithConfig(ctx, cfg)
 	if err != nil {
 		return nil, fmt.Errorf("postgres: %w", hide(err))
 	}
-	s := &Store{pool: pool, opts: opts, sql: statementsFor(opts.Schema), issuers: map[string]int64{}}
+	s := &Store{pool: pool, opts: opts, sql: statementsFor(opts.Schema), forgets: forgetStatementsFor(opts.Schema), issuers: map[string]int64{}}
 	if err := s.recognise(ctx); err != nil {
 		pool.Close()
 		return nil, err
 	}
-	if !opts.Pooled {
-		s.listen(cfg.ConnConfig.Copy())
+	if listen != nil {
+		s.listen(listen)
 	}
 	return s, nil
+}
+
+// listening returns how the listener connects; nil where there is none.
+func (o Options) listening(pool *pgx.ConnConfig) (*pgx.ConnConfig, error) {
+	switch {
+	case o.Silent && o.Listen != "":
+		return nil, errors.New("postgres: there is nothing to listen to where all are silent")
+	case o.Listen != "":
+		cfg, err := pgx.ParseConfig(string(o.Listen))
+		if err != nil {
+			return nil, errors.New("postgres: not a connection string to listen by")
+		}
+		cfg.DefaultQueryExecMode = pgx.QueryExecModeExec // a proxy in session mode may know of no prepared statements
+		return cfg, nil
+	case o.Pooled, o.Silent:
+		return nil, nil
+	}
+	return pool.Copy(), nil
 }
 
 // Close closes every connection. No call may be under way.

@@ -53,46 +53,53 @@ func open(t testing.TB, opts postgres.Options) *postgres.Store {
 
 // Two stores on one schema are two nodes. Each first one is behind a wire that can be cut.
 func TestStore(t *testing.T) {
-	places, wires := map[store.Store]string{}, map[store.Store]*wire{}
+	t.Parallel()
+	g, wires := newGround(t, nil), map[store.Store]*wire{}
 	storetest.Run(t, func(t *testing.T) store.Store {
-		w, dsn := newWire(t)
-		opts := postgres.Options{Schema: schema(t)}
-		require.NoError(t, postgres.Migrate(t.Context(), database(t), opts))
-		s, err := postgres.Open(t.Context(), dsn, opts)
-		require.NoError(t, err)
-		t.Cleanup(func() { require.NoError(t, s.Close()) })
-		places[s], wires[s] = opts.Schema, w
+		w, dsn := newWire(t, database(t))
+		s := g.open(t, dsn, postgres.Options{})
+		wires[s] = w
 		return s
 	}, storetest.Options{
 		Hints:   20 * time.Second,
-		Another: func(t *testing.T, s store.Store) store.Store { return open(t, postgres.Options{Schema: places[s]}) },
+		Forgets: forgets,
+		Another: func(t *testing.T, _ store.Store) store.Store { return g.another(t, database(t), postgres.Options{}) },
 		Break: func(_ *testing.T, s store.Store, n int, arrives bool) func() bool {
 			return wires[s].breaks(n, arrives)
 		},
 	})
 }
 
-// A store behind a proxy that gives each transaction another connection prepares nothing and keeps the same contract.
+var _, forgets = any((*postgres.Store)(nil)).(store.Forgetter)
+
+// A store that prepares nothing keeps the same contract.
 func TestStorePooled(t *testing.T) {
-	storetest.Run(t, func(t *testing.T) store.Store { return open(t, postgres.Options{Pooled: true}) })
+	t.Parallel()
+	g := newGround(t, nil)
+	storetest.Run(t, func(t *testing.T) store.Store { return g.open(t, database(t), postgres.Options{Pooled: true}) },
+		storetest.Options{Repeats: true, Forgets: forgets})
 }
 
 func TestStoreCoalesced(t *testing.T) {
-	storetest.Run(t, func(t *testing.T) store.Store { return store.Coalesce(open(t, postgres.Options{})) })
+	t.Parallel()
+	g := newGround(t, nil)
+	storetest.Run(t, func(t *testing.T) store.Store { return store.Coalesce(g.open(t, database(t), postgres.Options{})) },
+		storetest.Options{Repeats: true, Forgets: forgets})
 }
 
 // Records in partitions of their own months are found like those of the rest.
 func TestStorePartitioned(t *testing.T) {
-	storetest.Run(t, func(t *testing.T) store.Store {
-		opts := postgres.Options{Schema: schema(t)}
-		require.NoError(t, postgres.Migrate(t.Context(), database(t), opts))
+	t.Parallel()
+	g := newGround(t, func(opts postgres.Options) {
 		noon := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 		require.NoError(t, postgres.Partition(t.Context(), database(t), opts, noon, noon.AddDate(0, 2, 0)))
-		return open(t, opts)
 	})
+	storetest.Run(t, func(t *testing.T) store.Store { return g.open(t, database(t), postgres.Options{}) },
+		storetest.Options{Repeats: true, Forgets: forgets})
 }
 
 func TestDurable(t *testing.T) {
+	t.Parallel()
 	places := map[string]string{}
 	storetest.RunDurable(t, func(t *testing.T, dir string) (store.Store, func()) {
 		if places[dir] == "" {

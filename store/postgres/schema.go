@@ -11,7 +11,7 @@ import (
 )
 
 // schemaVersion is the version of the schema that this package reads and writes.
-const schemaVersion = 1
+const schemaVersion = 2
 
 // migrations bring the schema from one version to the next: the first makes version 1. A statement says {s} where the
 // schema's name stands. A migration that has been released is never changed.
@@ -69,6 +69,8 @@ var migrations = [schemaVersion][]string{{
 		reason bytea NOT NULL,
 		by bytea NOT NULL,
 		PRIMARY KEY (issuer, seq))`,
+}, {
+	`CREATE INDEX records_issued ON {s}.records (issuer, issued, id)`,
 }}
 
 // Migrate makes the schema, or brings it up to this version, in one transaction: all of it or nothing. It refuses a schema of a

@@ -38,12 +38,12 @@ func TestOpenWantsThisVersionOfTheSchema(t *testing.T) {
 
 	exec(t, database(t), "UPDATE "+opts.Schema+".meta SET version = 0")
 	_, err = postgres.Open(t.Context(), database(t), opts)
-	require.ErrorContains(t, err, "the schema has version 0, older than 1: run the migration first")
+	require.ErrorContains(t, err, "the schema has version 0, older than 2: run the migration first")
 
 	exec(t, database(t), "UPDATE "+opts.Schema+".meta SET version = 99")
 	_, err = postgres.Open(t.Context(), database(t), opts)
-	require.ErrorContains(t, err, "the schema has version 99; this program knows 1")
-	require.ErrorContains(t, postgres.Migrate(t.Context(), database(t), opts), "the schema has version 99; this program knows 1")
+	require.ErrorContains(t, err, "the schema has version 99; this program knows 2")
+	require.ErrorContains(t, postgres.Migrate(t.Context(), database(t), opts), "the schema has version 99; this program knows 2")
 }
 
 // A migration that cannot go on leaves nothing behind.

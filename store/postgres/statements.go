@@ -3,7 +3,7 @@ package postgres
 import "strings"
 
 // statements are the SQL of a Store, with its schema's name in them. They keep to what PostgreSQL-compatible databases have:
-// no procedure, no extension, no advisory lock.
+// no procedure, no extension, no advisory lock, no division of whole numbers. docs/operations.md lists what they need.
 type statements struct {
 	bound, number, enlist, lock, named, heads, marks string
 	addRecords, addCarriers, putHeads, putMarks      string
@@ -18,7 +18,7 @@ const (
 	// alive leaves out heads that the store time has left behind, whether their rows are there still or not.
 	alive = ` AND (h.expires IS NULL OR h.expires >= (SELECT clock FROM {s}.issuers WHERE id = $1))`
 	// carried are the sums of the selectors of some records.
-	carried = `(SELECT substring(r.selectors FROM 1 + 32 * g FOR 32) FROM {s}.records r, generate_series(0, length(r.selectors) / 32 - 1) g
+	carried = `(SELECT substring(r.selectors FROM g FOR 32) FROM {s}.records r, generate_series(1, length(r.selectors), 32) g
 		WHERE r.issuer = $1 AND r.id = ANY($2))`
 )
 

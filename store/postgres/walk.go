@@ -17,11 +17,18 @@ const chunk = 256
 
 // Scan implements store.Store.
 func (s *Store) Scan(ctx context.Context, issuer string, sel lineage.Selector, from store.Position) iter.Seq2[lineage.Record, error] {
+	return s.walk(ctx, issuer, from, func(b *pgx.Batch, number int64, at spot) {
+		b.Queue(s.sql.scan, number, sumOf(sel), at.issued, at.id, chunk)
+	})
+}
+
+// walk yields the records that are asked for from a position on, and then behind the last, until there is none.
+func (s *Store) walk(ctx context.Context, issuer string, from store.Position, ask func(*pgx.Batch, int64, spot)) iter.Seq2[lineage.Record, error] {
 	return func(yield func(lineage.Record, error) bool) {
 		at, err := s.start(ctx, issuer, from)
 		for err == nil {
 			var part []lineage.Record
-			if part, err = s.scan(ctx, issuer, sel, &at); err != nil {
+			if part, err = s.next(ctx, issuer, ask, &at); err != nil {
 				break
 			}
 			for _, r := range part {
@@ -70,12 +77,10 @@ func (s *Store) start(ctx context.Context, issuer string, from store.Position) (
 	return at, err
 }
 
-// scan reads the next records behind at, and moves it.
-func (s *Store) scan(ctx context.Context, issuer string, sel lineage.Selector, at *spot) ([]lineage.Record, error) {
+// next reads the next records behind at, and moves it.
+func (s *Store) next(ctx context.Context, issuer string, ask func(*pgx.Batch, int64, spot), at *spot) ([]lineage.Record, error) {
 	var out []lineage.Record
-	_, err := s.look(ctx, issuer, func(b *pgx.Batch, number int64) {
-		b.Queue(s.sql.scan, number, sumOf(sel), at.issued, at.id, chunk)
-	}, func(results pgx.BatchResults) error {
+	_, err := s.look(ctx, issuer, func(b *pgx.Batch, number int64) { ask(b, number, *at) }, func(results pgx.BatchResults) error {
 		return each(results, func(rows pgx.Rows) error {
 			r, err := scanRecord(rows, &at.issued, &at.id)
 			out = append(out, r)
@@ -128,6 +133,7 @@ func (s *Store) feed(ctx context.Context, issuer string, after uint64) ([]lineag
 	switch {
 	case err != nil:
 		return nil, err
+	case after == 0: // all that is kept
 	case after > uint64(last), first != nil && after+1 < uint64(*first), first == nil && after < uint64(last):
 		return nil, store.ErrGone
 	}

@@ -85,7 +85,9 @@ func (sp *space) writeRevocations(b *pgx.Batch, s *Store) {
 		reasons, by = append(reasons, []byte(r.Reason)), append(by, []byte(r.By))
 	}
 	b.Queue(s.sql.addRevocations, sp.number, seqs, kinds, values, actions, at, before, reasons, by)
-	b.Queue(s.sql.notify, s.channel(), strconv.FormatInt(sp.number, 10))
+	if !s.opts.Silent {
+		b.Queue(s.sql.notify, s.channel(), strconv.FormatInt(sp.number, 10))
+	}
 }
 
 // channel is what commits with revocations notify.

@@ -44,6 +44,7 @@ var durableCases = []struct {
 	{"Durable/Everything", "a Commit that has returned nil is durable, in all it wrote", everythingStays},
 	{"Durable/Refused", "whatever was refused before a restart is refused after it", refusedStays},
 	{"Durable/Continues", "sequence numbers, versions and counts go on where they were", continues},
+	{"Durable/Forgotten", "what was forgotten stays so, and the oldest entry of the feed is remembered", forgottenStays},
 }
 
 func everythingStays(d *durable) {

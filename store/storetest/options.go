@@ -16,8 +16,12 @@ type Options struct {
 	// Hints, where not zero, says that the store is a store.Hinter, and within which time of a Commit its channels close, on a
 	// machine as busy as that of the test.
 	Hints time.Duration
+	// Repeats says that the adapter passes the kit in another arrangement too, and this is one more: with -short it is skipped.
+	Repeats bool
 	// Lingers says that the store is a store.Lingerer.
 	Lingers bool
+	// Forgets says that the store is a store.Forgetter.
+	Forgets bool
 	// Another returns one more store on what s keeps, as another process would open it, and closes it in t.Cleanup where it
 	// has to be closed. Nil says that only one process can have it open.
 	Another func(t *testing.T, s store.Store) store.Store
@@ -49,10 +53,14 @@ func (o Options) run(t *testing.T, newStore func(t *testing.T) store.Store) {
 	}
 	declared("Hints", o.Hints > 0, hintCases, newStore)
 	declared("Lingers", o.Lingers, lingerCases, newStore)
+	declared("Forgets", o.Forgets, forgetCases, newStore)
 	declared("Break", o.Break != nil, brokenCases, newStore)
 	declared("Another", o.Another != nil, sharedCases(), several)
 	if o.Hints > 0 {
 		declared("Another", o.Another != nil, prefixed("Shared/", hintCases), several)
+	}
+	if o.Forgets {
+		declared("Another", o.Another != nil, prefixed("Shared/", forgetCases), several)
 	}
 }
 

@@ -8,7 +8,8 @@
 //	}
 //
 // What a store can do beyond store.Store it declares in Options; the kit checks what is declared, and skips what is not by
-// name. A store that outlives its process also passes RunDurable. A failure prints the rule that was broken, in words.
+// name. With -short it leaves out what repeats everything else. A store that outlives its process also passes RunDurable. A
+// failure prints the rule that was broken, in words.
 package storetest
 
 import (
@@ -29,6 +30,9 @@ func Run(t *testing.T, newStore func(t *testing.T) store.Store, opts ...Options)
 	var declared Options
 	if len(opts) > 0 {
 		declared = opts[0]
+	}
+	if declared.Repeats && testing.Short() {
+		t.Skip("repeats the kit for another arrangement of a store that has passed it")
 	}
 	for _, group := range [][]testCase{
 		recordCases, atomicCases, headCases, expiryCases, markCases, feedCases, scanCases, isolationCases,

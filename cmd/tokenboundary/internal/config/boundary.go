@@ -29,6 +29,7 @@ func (r *reader) config(top value) *Config {
 		"metrics":   func(v value) { r.object(v, fields{"listen": into(&c.Metrics, r.listen)}, "listen") },
 		"signing":   func(v value) { r.signing(v, &c.Signing) },
 		"lifetimes": func(v value) { r.lifetimes(v, c) },
+		"retention": func(v value) { r.retention(v, &c.Retention) },
 		"env":       func(v value) { r.env(v, c) },
 		"trust":     func(v value) { r.list(v, func(e value) { r.trust(e, c) }) },
 		"clients":   func(v value) { r.list(v, func(e value) { r.client(e, c) }) },
@@ -146,6 +147,14 @@ func (r *reader) lifetimes(v value, c *Config) {
 	}
 	within("refresh_idle", l.RefreshIdle)
 	within("refresh_grace", l.RefreshGrace)
+}
+
+// leastKept is for how long what is over is kept at least, where it is not kept for good.
+const leastKept = time.Minute
+
+func (r *reader) retention(v value, to *tokenboundary.Retention) {
+	kept := func(v value) time.Duration { return r.duration(v, leastKept) }
+	r.object(v, fields{"keep": into(&to.Keep, kept), "evidence": into(&to.Evidence, kept)}, "keep")
 }
 
 // maxEnv is the largest env in bytes of JSON.

@@ -26,6 +26,7 @@ type Config struct {
 	Metrics   string // host:port where metrics are served; empty for nowhere
 	Signing   Signing
 	Lifetimes tokenboundary.Lifetimes
+	Retention tokenboundary.Retention
 	Env       map[string]any // first values of the facts that policies read as env
 	Trust     []Trust        // in the order in which they are tried
 	Clients   []Client

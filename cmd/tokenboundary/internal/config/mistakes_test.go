@@ -8,7 +8,7 @@ func lists(n int) string { return strings.Repeat("[", n) + strings.Repeat("]", n
 // mistakes are single changes of base and what they must be answered with, after the file's name.
 var mistakes = []struct{ old, new, want string }{
 	// Form.
-	{"issuer: http", "isuer: http", "1: isuer: unknown key; known are clients, env, issuer, lifetimes, listen, metrics, policies, shadow, signing, store, trust"},
+	{"issuer: http", "isuer: http", "1: isuer: unknown key; known are clients, env, issuer, lifetimes, listen, metrics, policies, retention, shadow, signing, store, trust"},
 	{"listen: 127.0.0.1:0\n", "listen: 127.0.0.1:0\nlisten: 127.0.0.1:1\n", `3: key "listen" twice, first in line 2`},
 	{"policies: policies", "policies: &p policies", "4: policies: YAML anchors and aliases are not allowed"},
 	{"store: {bolt: {path: boundary.db}}", "store: {bolt: {path: boundary.db, path: other.db}}", `3: store.bolt: key "path" twice, first in line 3`},
@@ -69,6 +69,10 @@ var mistakes = []struct{ old, new, want string }{
 	{"policies: policies\n", "policies: policies/deep\nshadow: policies\n", "4: policies: must not be inside shadow"},
 	{"dir: keys}", "dir: trial/keys}\nshadow: trial", "5: signing.dir: must not be inside shadow"},
 	{"policies: policies\n", "policies: policies\nmetrics: {}\n", "5: metrics.listen: is required"},
+	{"policies: policies\n", "policies: policies\nretention: {}\n", "5: retention.keep: is required"},
+	{"policies: policies\n", "policies: policies\nretention: {keep: 0s}\n", "5: retention.keep: must be at least 1m0s"},
+	{"policies: policies\n", "policies: policies\nretention: {keep: 90d}\n", "5: retention.keep: must be a duration such as 90s or 5m"},
+	{"policies: policies\n", "policies: policies\nretention: {keep: 1h, evidence: -1h}\n", "5: retention.evidence: must be at least 1m0s"},
 	{"policies: policies\n", "policies: policies\nmetrics: {listen: ':9464'}\n", "5: metrics.listen: must be host:port, with 0.0.0.0 or [::] for every address"},
 	{"alg: EdDSA", "alg: HS256", "5: signing.alg: must be one of ES256, EdDSA, RS256, PS256"},
 	{"alg: EdDSA", "alg: none", "5: signing.alg: must be one of ES256, EdDSA, RS256, PS256"},
