@@ -176,16 +176,22 @@ func (c *comparison) rights(x *expectation) {
 	for _, scope := range slices.Sorted(maps.Keys(x.delegates)) {
 		c.set("delegates of "+scope, x.delegates[scope], c.delegates(scope))
 	}
-	switch {
-	case x.refresh != nil:
-		c.set("refresh", *x.refresh, c.refreshable())
-	case x.refreshAll != nil && *x.refreshAll:
-		c.set("refresh", c.outcome.scopes(), c.refreshable())
-	case x.refreshAll != nil:
-		c.set("refresh", nil, c.refreshable())
-	}
+	c.marked("refresh", x.refresh, func(r lineage.Reason) bool { return r.Refresh })
+	c.marked("deliver", x.deliver, func(r lineage.Reason) bool { return r.Deliver })
 	if x.obligations != nil {
 		c.obliged(*x.obligations)
+	}
+}
+
+// marked compares which scopes a right goes with.
+func (c *comparison) marked(field string, x marked, is func(lineage.Reason) bool) {
+	switch {
+	case x.scopes != nil:
+		c.set(field, *x.scopes, c.with(is))
+	case x.all != nil && *x.all:
+		c.set(field, c.outcome.scopes(), c.with(is))
+	case x.all != nil:
+		c.set(field, nil, c.with(is))
 	}
 }
 

@@ -36,6 +36,7 @@
 //	obligations: [{kind: approval, by: support-leads, scopes: [refunds:write]}, {kind: step_up, acr: aal2, max_age: 5m}]
 //	delegates: {cases:read: [crm-tool]}  # exactly these may derive the scope
 //	refresh: [cases:read]                # exactly these can be had again by a refresh token; or true, false
+//	deliver: [cases:read]                # for exactly these a leased credential may leave the broker; or true, false
 //	rules: {cases:read: triage-reads}    # the rule that grants the scope: its name, or path#name
 //	code: invalid_scope                  # of a denial: invalid_scope or invalid_target
 //	rule: frozen-tenant                  # the deny rule that denied

@@ -28,9 +28,15 @@ type expectation struct {
 	derivations *int
 	obligations *[]obligation
 	delegates   map[string][]string
-	refresh     *[]string // nil: nothing is stated, or refreshAll
-	refreshAll  *bool
+	refresh     marked
+	deliver     marked
 	rules       map[string]string
+}
+
+// marked is what is stated of which scopes a right goes with. The zero value states nothing.
+type marked struct {
+	scopes *[]string // exactly these
+	all    *bool     // all that are granted, or none
 }
 
 // obligation is an obligation as a test states it.
@@ -44,7 +50,7 @@ type obligation struct {
 var (
 	ofDenial = []string{"code", "rule"}
 	ofAllow  = []string{
-		"scopes", "lifetime", "recheck", "depth", "derivations", "obligations", "delegates", "refresh", "rules",
+		"scopes", "lifetime", "recheck", "depth", "derivations", "obligations", "delegates", "refresh", "deliver", "rules",
 	}
 )
 
@@ -76,13 +82,8 @@ func (r *reader) expectation(v yamldoc.Value) *expectation {
 			r.List(v, maxEntries, func(v yamldoc.Value) { *x.obligations = append(*x.obligations, r.obligation(v)) })
 		},
 		"delegates": func(v yamldoc.Value) { x.delegates = r.lists(v) },
-		"refresh": func(v yamldoc.Value) {
-			if v.List() {
-				r.list(&x.refresh)(v)
-			} else {
-				x.refreshAll = ref(r.Bool(v))
-			}
-		},
+		"refresh":   r.marked(&x.refresh),
+		"deliver":   r.marked(&x.deliver),
 	}.Optional())
 	maps.DeleteFunc(found, func(_ string, v yamldoc.Value) bool { return v.Null() })
 	r.fits(v, x.effect, found)
@@ -127,6 +128,17 @@ func (r *reader) list(to **[]string) func(yamldoc.Value) {
 		out := r.Names(v, maxEntries)
 		slices.Sort(out)
 		*to = &out
+	}
+}
+
+// marked reads a list of scopes, or whether it is all of them.
+func (r *reader) marked(to *marked) func(yamldoc.Value) {
+	return func(v yamldoc.Value) {
+		if v.List() {
+			r.list(&to.scopes)(v)
+		} else {
+			to.all = ref(r.Bool(v))
+		}
 	}
 }
 

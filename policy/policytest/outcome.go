@@ -63,10 +63,10 @@ func (o outcome) scopes() []string {
 	return slices.Compact(out)
 }
 
-// refreshable returns the scopes that can be had again, at every resource.
-func (o outcome) refreshable() []string {
+// with returns the granted scopes of which this holds at every resource.
+func (o outcome) with(is func(lineage.Reason) bool) []string {
 	return slices.DeleteFunc(o.scopes(), func(s string) bool {
-		return slices.ContainsFunc(o.of(s), func(r lineage.Reason) bool { return !r.Refresh })
+		return slices.ContainsFunc(o.of(s), func(r lineage.Reason) bool { return !is(r) })
 	})
 }
 

@@ -21,7 +21,7 @@ allow:
     lifetime: 5m
     recheck: 1m
     delegates: [tool, aide]
-  - {rule: goes-on, when: task.purpose == "triage", scopes: [cases:read], refresh: true}
+  - {rule: goes-on, when: task.purpose == "triage", scopes: [cases:read], refresh: true, deliver: true}
   - rule: writes
     when: risk.level == "low"
     scopes: [cases:write]
@@ -122,6 +122,9 @@ func TestEveryExpectationHoldsAndFails(t *testing.T) {
 		{both, "effect: allow, refresh: [cases:read]", "effect: allow, refresh: true",
 			"- refresh  cases:read contacts:read\n+ refresh  cases:read\n"},
 		{"", "effect: allow, refresh: true", "effect: allow, refresh: false", "- refresh  none\n+ refresh  cases:read\n"},
+		{both, "effect: allow, deliver: [cases:read]", "effect: allow, deliver: true",
+			"- deliver  cases:read contacts:read\n+ deliver  cases:read\n"},
+		{"scopes: [contacts:read]", "effect: allow, deliver: false", "effect: allow, deliver: true", "- deliver  contacts:read\n+ deliver  none\n"},
 		{"", "effect: allow, rules: {cases:read: reads}", "effect: allow, rules: {cases:read: goes-on}",
 			"- rule of cases:read  goes-on\n+ rule of cases:read  /agents/crm#reads\n                      cases:read at https://crm.example.com/: granted by /agents/crm#reads\n"},
 		{"", "effect: allow, rules: {cases:read: /agents/crm#reads}", "effect: allow, rules: {cases:write: writes}",

@@ -88,12 +88,14 @@ func (r *reader) fits(found map[string]value, v value, cl Client) {
 	}
 	switch cl.Kind {
 	case tokenboundary.KindResource, tokenboundary.KindOperator:
-		only("agent, workload or human-app", "grants", "connections", "actors")
+		only("agent, workload or human-app", "grants", "actors")
 		if cl.Binding != tokenboundary.BindingOff {
 			only("agent, workload or human-app", "dpop")
 		}
 	}
-	if cl.Kind != tokenboundary.KindOperator {
+	if cl.Kind == tokenboundary.KindOperator {
+		only("agent, workload, human-app or resource", "connections") // a resource leases credentials of them
+	} else {
 		only("operator", "person")
 	}
 	if _, ok := found["resource"]; cl.Kind != tokenboundary.KindResource {

@@ -139,7 +139,7 @@ var mistakes = []struct{ old, new, want string }{
 	{"    kind: resource\n", "    kind: resource\n    dpop: required\n", "22: clients[1].dpop: only a client of kind agent, workload or human-app has it"},
 	{"dpop: required", "dpop: never", "19: clients[0].dpop: must be one of off, optional, required"},
 	{"    kind: resource\n", "    kind: resource\n    grants: [client_credentials]\n", "22: clients[1].grants: only a client of kind agent, workload or human-app has it"},
-	{"    kind: resource\n", "    kind: resource\n    connections: [c]\n", "22: clients[1].connections: only a client of kind agent, workload or human-app has it"},
+	{"    kind: operator\n", "    kind: operator\n    connections: [c]\n", "26: clients[2].connections: only a client of kind agent, workload, human-app or resource has it"},
 	{"    kind: resource\n", "    kind: resource\n    actors: [a]\n", "22: clients[1].actors: only a client of kind agent, workload or human-app has it"},
 	{"    kind: resource\n", "    kind: resource\n    person: p\n", "22: clients[1].person: only a client of kind operator has it"},
 	{"    kind: operator\n", "    kind: operator\n    resource: https://a/\n", "26: clients[2].resource: only a client of kind resource has it"},
