@@ -85,7 +85,7 @@ func (h *hop) meaning(err error) error {
 		if h.grant == Leased {
 			return h.unacceptable("no lease of the connection is left")
 		}
-		return h.unacceptable("the task has no derivation left")
+		return h.unacceptable(whySpent)
 	}
 	for _, p := range h.proofs {
 		if p.key == c.Key {

@@ -33,6 +33,9 @@ func (g *Governor) Decide(ctx context.Context, req Request) (Decision, error) {
 			}
 			return h.commit(ctx, tx)
 		}
+		if err := h.affordable(); err != nil {
+			return err
+		}
 		pending = &Pending{Records: h.records}
 		for _, s := range h.spends() {
 			pending.Spends = append(pending.Spends, Spend(s))

@@ -74,6 +74,21 @@ func TestRecordChecksEveryConditionAgain(t *testing.T) {
 	}
 }
 
+// TestASpentBudgetIsADenialOfTheDecision: the host learns it before it mints, and the client why.
+func TestASpentBudgetIsADenialOfTheDecision(t *testing.T) {
+	w := newWorld(t)
+	task := w.start("triage", 1, "read")
+	first, second := w.exchange("researcher", host(task), crm, "read"), w.exchange("researcher", host(task), crm, "read")
+	d := w.decided(first)
+	require.NoError(t, w.Record(w.ctx, d, tb.HostToken{Handle: "a"}), "control")
+	second.Enforce = tb.CapRecord | first.Enforce
+	denied, err := w.Decide(w.ctx, second)
+	require.NoError(t, err)
+	require.Equal(t, tb.Deny, denied.Effect)
+	require.Equal(t, tb.CodeInvalidRequest, denied.Code)
+	require.Nil(t, denied.Pending)
+}
+
 func TestADecisionFollowsChangedFacts(t *testing.T) {
 	w := newWorld(t)
 	var seen []any

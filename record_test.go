@@ -53,7 +53,7 @@ func (m *meeting) Heads(ctx context.Context, iss string, keys []string) ([]store
 
 func TestOneHandleIsBoundThoughTwoAreRecordedAtOnce(t *testing.T) {
 	w := newWorld(t)
-	task := w.start("work", 1, "read")
+	task := w.start("work", 2, "read")
 	d := w.decided(w.exchange("researcher", host(task), crm, "read"))
 	m := &meeting{Store: w.store, key: canon.Key("decision", d.ID.String())}
 	m.left.Store(2)
@@ -100,11 +100,14 @@ func TestTwoNodesRecordNoMoreThanTheBudgetOnDisk(t *testing.T) {
 	task := w.start("work", budget, "read")
 	nodes := []*world{w.node(), w.node()}
 	errs := make([]error, asked)
-	var all sync.WaitGroup
-	for i := range asked {
-		d := w.decided(w.exchange("researcher", host(task), crm, "read"))
-		all.Go(func() { errs[i] = nodes[i%2].Record(w.ctx, d, tb.HostToken{Handle: fmt.Sprint("h", i)}) })
+	var decisions [asked]tb.Decision
+	for i := range decisions {
+		decisions[i] = w.decided(w.exchange("researcher", host(task), crm, "read"))
 		w.clock.Add(time.Millisecond) // one decision is not the repeat of another
+	}
+	var all sync.WaitGroup
+	for i, d := range decisions {
+		all.Go(func() { errs[i] = nodes[i%2].Record(w.ctx, d, tb.HostToken{Handle: fmt.Sprint("h", i)}) })
 	}
 	all.Wait()
 	recorded := 0

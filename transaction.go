@@ -146,6 +146,26 @@ func active(key string) store.Require {
 	return store.Require{Key: key, State: string(TaskActive), AnyVersion: true}
 }
 
+// whySpent is why nothing more is made under a task.
+const whySpent = "the task has no derivation left"
+
+// affordable refuses a derivation that a task above has nothing left for. What counts is the commit; this is for a hop that
+// somebody else commits later, who could not tell the client why it failed.
+func (h *hop) affordable() error {
+	if h.parent == nil || h.req.Grant == Refresh {
+		return nil
+	}
+	for head := range tasksOf(*h.parent) {
+		switch v, err := readTask(head); {
+		case err != nil:
+			return err
+		case head.Count >= v.Budget:
+			return h.unacceptable(whySpent)
+		}
+	}
+	return nil
+}
+
 // derives adds to tx what deriving from e takes: every task above has a derivation left.
 func derives(tx *store.Tx, e store.Entry) error {
 	for head := range tasksOf(e) {

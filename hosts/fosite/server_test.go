@@ -192,8 +192,9 @@ func TestATaskLivesInTheServersTokens(t *testing.T) {
 		child := w.granted(w.exchange("tool", task.text("access_token"), tb.TypeAccessToken, "read"))
 		require.Equal(t, id, child.text("task_id"))
 		before := w.sessions()
-		w.refused(w.exchange("tool", task.text("access_token"), tb.TypeAccessToken, "read"), http.StatusServiceUnavailable, "temporarily_unavailable")
-		require.Equal(t, before, w.sessions(), "the budget is spent: what was minted is gone")
+		w.refused(w.exchange("tool", task.text("access_token"), tb.TypeAccessToken, "read"), http.StatusBadRequest, "invalid_request")
+		require.Contains(t, w.denied("tool"), "no derivation left")
+		require.Equal(t, before, w.sessions(), "the budget is spent: nothing was minted")
 
 		refreshed := w.granted(w.refresh("orchestrator", task.text("refresh_token")))
 		require.Equal(t, id, refreshed.text("task_id"))
