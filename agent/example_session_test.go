@@ -190,3 +190,6 @@ func ExampleSession_Suspend() {
 	// <nil>
 	// <nil>
 }
+
+// exampleOps is an operator of the boundary.
+var exampleOps = tokenboundary.Client{ID: "ops", Kind: tokenboundary.KindOperator}
