@@ -39,7 +39,10 @@ var rooms = map[string][]string{
 	"agent":    {".", "lineage", "exchange"},
 	"hosts/*":  {".", "lineage", "exchange"},
 	"verify":   {".", "lineage", "mint"},
-	"broker":   {".", "lineage", "store"},
+	"broker":   {".", "lineage", "internal/canon"},
+
+	// Both sides of a protocol, the agent's and the resource server's.
+	"hosts/mcp": {".", "lineage", "agent", "verify"},
 
 	"internal/canon":   {},
 	"internal/recent":  {},
@@ -57,6 +60,7 @@ var rooms = map[string][]string{
 
 	"hosts/fosite/example/...":  nil,
 	"hosts/goidc/example/...":   nil,
+	"hosts/mcp/example/...":     nil,
 	"hosts/zitadel/example/...": nil,
 
 	"bench/...":            nil,
