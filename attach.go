@@ -73,7 +73,8 @@ func (h *hop) admit(ctx context.Context, req Request) error {
 	if err := h.g.stands(ctx, by); err != nil { // the commit has that as a condition besides
 		return err
 	}
-	h.evidence = append(h.evidence, h.g.standing(by))
+	mine := h.g.standing(by)
+	h.evidence = append(h.evidence, witnessed(mine.Since, mine.Selectors...))
 	var err error
 	if h.req, err = req.canonical(); err != nil {
 		h.req = Request{Grant: req.Grant}

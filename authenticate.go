@@ -96,7 +96,13 @@ func (h *hop) attestClient(p *proof) {
 		h.since = since
 	}
 	sel := lineage.Selector{Kind: lineage.SelectClient, Value: h.client.ID}
-	h.evidence = append(h.evidence, store.Unrevoked{Selectors: []lineage.Selector{sel}, Since: since})
+	h.evidence = append(h.evidence, witnessed(since, sel))
+}
+
+// witnessed is the condition under which evidence as old as since counts: nothing that it proves was revoked since, nor, in the
+// place of revocations that were forgotten, everything (Retention).
+func witnessed(since time.Time, of ...lineage.Selector) store.Unrevoked {
+	return store.Unrevoked{Selectors: append(of, everything), Since: since}
 }
 
 // made returns how old a client's assertion is.

@@ -135,7 +135,8 @@ func (h *hop) limited(ctx context.Context) (context.Context, context.CancelFunc)
 	if h.seen != nil && h.seen.whole {
 		return ctx, func() {}
 	}
-	return context.WithTimeout(ctx, evaluation)
+	l := newLimit(ctx, h.g.cfg.Clock, evaluation)
+	return l, l.release
 }
 
 // outside refuses a resource at which the ceiling, where there is one, holds nothing.

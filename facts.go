@@ -84,8 +84,17 @@ func recordedFacts(b lineage.Body) *factSet {
 // client's.
 func about(client string, subject lineage.Party, chain []lineage.Party, session string) []string {
 	keys := append(make([]string, 0, 5+len(chain)), envKey)
+	var all strings.Builder // of which the keys are parts
+	all.Grow((4 + len(chain)) * 32)
 	add := func(kind, value string) {
-		if key := (lineage.Selector{Kind: kind, Value: value}).String(); value != "" && !slices.Contains(keys, key) {
+		if value == "" {
+			return
+		}
+		start := all.Len()
+		all.WriteString(kind)
+		all.WriteByte(':')
+		all.WriteString(value)
+		if key := all.String()[start:]; !slices.Contains(keys, key) {
 			keys = append(keys, key)
 		}
 	}

@@ -3,9 +3,6 @@ package tokenboundary
 import (
 	"context"
 	"errors"
-	"slices"
-
-	"github.com/tokenboundary/tokenboundary/lineage"
 )
 
 // State is what Introspect answers. The zero value is inactive.
@@ -25,15 +22,8 @@ func (g *Governor) Introspect(ctx context.Context, by Client, raw string) (State
 	switch {
 	case errors.Is(err, ErrUnavailable):
 		return State{}, err
-	case err != nil, stateOf(e, g.latest()) != lineage.Active:
-		return State{}, nil
-	case by.Kind == KindResource && (by.Resource == "" || !slices.Contains(e.Record.Body.Audience, by.Resource)):
+	case err != nil:
 		return State{}, nil
 	}
-	if no, err := g.rechecked(ctx, e); no != nil || err != nil {
-		return State{}, err
-	}
-	c := claimsOf(e.Record)
-	c.Audience, c.AMR, c.Details = slices.Clone(c.Audience), slices.Clone(c.AMR), slices.Clone(c.Details)
-	return State{true, c}, nil
+	return g.activeTo(ctx, by, e)
 }

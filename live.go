@@ -28,7 +28,7 @@ func (g *Governor) scan(
 		return err
 	}
 	now := g.now() // not the latest time seen: a clock that was ahead must not hide what other nodes take for alive
-	from := store.Position{Since: now.Add(-life - 2*g.cfg.Lifetimes.ClockLeeway), After: after}
+	from := store.Position{Since: now.Add(-life).Add(-2 * g.cfg.Lifetimes.ClockLeeway), After: after}
 	var batch []lineage.Record
 	flush := func() error {
 		entries, err := g.entries(ctx, batch)

@@ -53,6 +53,7 @@ func blockChecks() []check {
 			{on: on("report"), wrong: both(blocks("client:crm"), func(x *try) { x.uses = nil }), want: forbidden},
 			{on: on("attach"), wrong: both(blocks("client:crm"), func(x *try) { x.lease.Lifetime = -1 }), want: forbidden},
 			{on: on("set_lease"), wrong: both(blocks("client:crm"), func(x *try) { x.leaseTo = tb.LeaseIntent }), want: forbidden},
+			{on: on("keep"), wrong: both(blocks("client:crm"), func(x *try) { x.value.Version = 7 }), want: forbidden},
 			{on: signals, wrong: both(blocks("client:ops"), func(x *try) { x.signal.Env, x.signal.Reloaded = map[string]any{}, true }),
 				want: forbidden},
 		}, []exempt{{"what is refused is answered by one code: see blocked_client", tokens},

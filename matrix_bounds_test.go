@@ -74,7 +74,7 @@ func ancestryChecks() []check {
 		return []cell{
 			{on: fromToken, wrong: wrong, want: refused(tb.CodeInvalidRequest, "subject_token", "the token is "+what)},
 			{on: renewals, wrong: wrong, want: refused(tb.CodeInvalidGrant, "refresh_token", "the refresh family is "+what)},
-			{on: on("introspect"), wrong: wrong, want: nothing},
+			{on: on("introspect", "active"), wrong: wrong, want: nothing},
 			{on: on("lineage", "descendants", "read_lease", "leases"), wrong: wrong, want: shown(what)},
 			{on: on("attach"), wrong: wrong, want: refused(tb.CodeInvalidRequest, "token", "the token is "+what)},
 			{on: on("set_lease"), wrong: wrong, want: fails(tb.ErrConflict, "what the lease comes from is "+what)},
@@ -96,7 +96,7 @@ func ancestryChecks() []check {
 		}
 	}
 	root := exempt{"nothing of ours is above a root", on(alone, "login")}
-	whatever := exempt{"it is about whatever there is, dead or alive", on(retires, signals, "revoke", "renew_feed", "prune", "erase", "report", "closure", "feed")}
+	whatever := exempt{"it is about whatever there is, dead or alive", on(retires, signals, "revoke", "renew_feed", "prune", "erase", "report", "closure", "feed", "keep", "kept")}
 	roots := exempt{"the task is a root; one below a token is like a token", on(taskMoves, "read_task")}
 	return []check{
 		{"parent_alive", append(cut(parent), moves("revoked", parent)...), []exempt{root, whatever}},

@@ -55,7 +55,7 @@ func callerChecks() []check {
 				want: refused(tb.CodeUnauthorizedClient, "grant_type", "the client may not use this grant$")},
 			{on: on(retires, taskMoves, "read_task"), wrong: kind(tb.KindResource), want: forbidden},
 			{on: forOperators, wrong: kind(tb.KindResource), want: forbidden},
-			{on: on("introspect", "feed", "report", "attach", "set_lease", "read_lease", "leases"), wrong: kind(tb.KindAgent), want: forbidden},
+			{on: on("introspect", "active", "feed", "report", "attach", "set_lease", "read_lease", "leases", "keep", "kept"), wrong: kind(tb.KindAgent), want: forbidden},
 		}, []exempt{noCaller}},
 		{"client_nameless", []cell{
 			{on: verbsAll, wrong: nameless(tb.KindOperator), want: forbidden},

@@ -24,7 +24,7 @@ func taskChecks() []check {
 		}
 	}
 	free := exempt{"no task is above it", on(alone, "login")}
-	whatever := exempt{"it is about whatever there is", on(retires, signals, "revoke", "renew_feed", "prune", "erase", "report", "closure", "feed")}
+	whatever := exempt{"it is about whatever there is", on(retires, signals, "revoke", "renew_feed", "prune", "erase", "report", "closure", "feed", "keep", "kept")}
 	moved := exempt{"it is what is changed: see task_open", taskMoves}
 	return []check{
 		{"task_active", []cell{
@@ -32,7 +32,7 @@ func taskChecks() []check {
 			{on: renewals, wrong: suspend, want: refused(tb.CodeInvalidGrant, "refresh_token", "the refresh family is suspended")},
 			{on: on("deferred"), wrong: suspend, want: refused(tb.CodeAuthorizationPending, "deferral_code", "not yet")},
 			{on: on("record"), wrong: suspend, want: fails(tb.ErrConflict, "what the decision was made from is suspended")},
-			{on: on("introspect"), wrong: suspend, want: nothing},
+			{on: on("introspect", "active"), wrong: suspend, want: nothing},
 			{on: on("lineage", "descendants", "read_task", "read_lease", "leases"), wrong: suspend, want: shown("suspended")},
 			{on: on("attach"), wrong: suspend, want: refused(tb.CodeInvalidRequest, "token", "the token is suspended")},
 			{on: on("set_lease"), wrong: suspend, want: fails(tb.ErrConflict, "what the lease comes from is suspended")},
@@ -43,7 +43,7 @@ func taskChecks() []check {
 			{on: on("deferred"), wrong: end,
 				want: refused(tb.CodeInvalidGrant, "deferral_code", "what it was made from is revoked")},
 			{on: on("record"), wrong: end, want: fails(tb.ErrConflict, "what the decision was made from is revoked")},
-			{on: on("introspect", "approvals"), wrong: end, want: nothing},
+			{on: on("introspect", "active", "approvals"), wrong: end, want: nothing},
 			{on: on("approve"), wrong: end, want: fails(tb.ErrConflict, "has lapsed")},
 			{on: on("lineage", "descendants", "read_lease", "leases"), wrong: end, want: shown("revoked")},
 			{on: on("attach"), wrong: end, want: refused(tb.CodeInvalidRequest, "token", "the token is revoked")},
@@ -107,9 +107,11 @@ func delegateChecks() []check {
 				want: fails(tb.ErrNotFound, "task")},
 			{on: on("set_lease", "read_lease"), wrong: func(x *try) { x.cred = bySecret("mail") }, want: fails(tb.ErrNotFound, "lease")},
 			{on: on("leases"), wrong: func(x *try) { x.cred = bySecret("mail") }, want: nothing},
+			{on: on("kept"), wrong: keeper("mail"), want: nothing},
 		}, []exempt{settled, noParent, {"it is whoever the token is for: see lease_audience", on("attach")}, {"others may be named: see delegable", fromToken},
 			{"it is for operators, and not about tokens of theirs", forOperators},
-			{"see audience", on("introspect", "report")}, {"it is about everything", on("feed")}}},
+			{"see audience", on("introspect", "active", "report")}, {"it is about everything", on("feed")},
+			{"each has its own: see kept", on("keep")}}},
 		{"actor_bound", []cell{
 			{on: exchanges, given: svid("tool"), wrong: svid("researcher"), want: actorNo("not an identity of this client")},
 		}, []exempt{settled, noToken, notOurs}},

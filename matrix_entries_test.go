@@ -39,8 +39,8 @@ var (
 	retires    = on("retire", "retire_refresh", "retire_task")
 	taskMoves  = on("suspend", "resume", "complete")
 	signals    = on("signal", "signal_env", "signal_reload", "signal_end")
-	changers   = on(retires, taskMoves, signals, "revoke", "renew_feed", "prune", "erase", "approve", "report", "attach", "set_lease")
-	reading    = on("introspect", "read_task", "lineage", "descendants", "closure", "feed", "approvals", "read_lease", "leases")
+	changers   = on(retires, taskMoves, signals, "revoke", "renew_feed", "prune", "erase", "approve", "report", "attach", "set_lease", "keep")
+	reading    = on("introspect", "active", "read_task", "lineage", "descendants", "closure", "feed", "approvals", "read_lease", "leases", "kept")
 	verbsAll   = on(changers, reading)
 	everywhere = on(tokens, verbsAll)
 

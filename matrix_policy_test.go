@@ -46,7 +46,7 @@ func policyChecks() []check {
 				x.registered("orchestrator", func(c *tb.Client) { c.Connections = []string{"side", "other"} })
 			},
 				want: refused(tb.CodeInvalidTarget, "connection", "not a connection of this client")},
-			{on: on("introspect"), before: mayRecheck, given: late,
+			{on: on("introspect", "active"), before: mayRecheck, given: late,
 				wrong: func(x *try) { x.registered("researcher", func(c *tb.Client) { c.Connections = []string{"side"} }) }, want: nothing},
 		}, []exempt{settled, decidesNothing}},
 		{"policy_denies", []cell{
@@ -54,13 +54,13 @@ func policyChecks() []check {
 				want: refused(tb.CodeInvalidTarget, "resource", "the policy denies the target")},
 			{on: on("resume"), wrong: says(func(_ tb.Facts, v *tb.Verdict) { *v = tb.Verdict{} }),
 				want: refused(tb.CodeInvalidTarget, "resource", "the policy denies the target")},
-			{on: on("introspect"), before: mayRecheck, given: late, wrong: func(x *try) {
+			{on: on("introspect", "active"), before: mayRecheck, given: late, wrong: func(x *try) {
 				x.answers("researcher", func(_ tb.Facts, v *tb.Verdict) { *v = tb.Verdict{} })
 			}, want: nothing},
 		}, []exempt{settled, decidesNothing}},
 		{"policy_fails", []cell{
 			{on: on(requests, "resume"), wrong: onFire, want: fails(tb.ErrUnavailable, "policy: the rules are on fire")},
-			{on: on("introspect"), before: mayRecheck, given: late, wrong: onFire,
+			{on: on("introspect", "active"), before: mayRecheck, given: late, wrong: onFire,
 				want: fails(tb.ErrUnavailable, "policy: the rules are on fire")},
 		}, []exempt{settled, decidesNothing}},
 		{"scope", []cell{

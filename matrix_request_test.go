@@ -21,7 +21,7 @@ var (
 	unbounded = exempt{"it is made from no token: policy alone bounds it", on(alone, "login")}
 
 	// decidesNothing: what the verb is about stays as it was decided.
-	decidesNothing = exempt{"it decides nothing anew", but(verbsAll, "resume", "introspect")}
+	decidesNothing = exempt{"it decides nothing anew", but(verbsAll, "resume", "introspect", "active")}
 )
 
 func asks(change func(*tb.Request)) func(*try) { return func(x *try) { change(&x.req) } }
@@ -49,7 +49,7 @@ func requestChecks() []check {
 			{on: on("resume"), given: asOperator,
 				wrong: func(x *try) { x.registered("orchestrator", func(c *tb.Client) { c.Grants = nil }) },
 				want:  refused(tb.CodeUnauthorizedClient, "grant_type", "the client may not use this grant any more")},
-			{on: on("introspect"), before: mayRecheck, given: late,
+			{on: on("introspect", "active"), before: mayRecheck, given: late,
 				wrong: func(x *try) { x.registered("researcher", func(c *tb.Client) { c.Grants = nil }) }, want: nothing},
 		}, []exempt{settled, decidesNothing}},
 		{"grant_known", []cell{

@@ -50,16 +50,17 @@ func tenantChecks() []check {
 				want: refused(tb.CodeInvalidGrant, "deferral_code", "not a deferral code of this boundary")},
 			{on: on("record"), wrong: theirs(func(x, y *try) { x.pending = y.pending }),
 				want: fails(tb.ErrInvalid, "not a decision of this boundary")},
-			{on: on("introspect"), wrong: takes, want: nothing},
+			{on: on("introspect", "active"), wrong: takes, want: nothing},
 			{on: on("report"), wrong: takes, want: shown("unknown")},
 			{on: retires, wrong: takes, want: shown("active")},
 			{on: on(taskMoves, "read_task", "lineage", "descendants", "approve", "set_lease", "read_lease"), wrong: takes, want: unknown},
 			{on: on("revoke"), wrong: func(x *try) { x.Governor = x.beside().Governor }, want: shown("active")},
 			{on: on("attach"), wrong: takes, want: refused(tb.CodeInvalidRequest, "token", "another issuer")},
-			{on: on("closure", "feed", "approvals", "leases"), wrong: func(x *try) { x.Governor = x.beside().Governor }, want: nothing},
+			{on: on("closure", "feed", "approvals", "leases", "kept"), wrong: func(x *try) { x.Governor = x.beside().Governor }, want: nothing},
 		}, []exempt{
 			{"it presents nothing of ours", on(alone, "login")},
 			{"it is about this issuer's tokens only, all of them", on(signals, "renew_feed", "prune", "erase")},
+			{"what each issuer's brokers keep is there of itself: see kept", on("keep")},
 		}},
 	}
 }

@@ -66,7 +66,7 @@ func matrix() []check {
 	return slices.Concat(
 		callerChecks(), assertionChecks(), requestChecks(), policyChecks(), boundChecks(), ancestryChecks(), taskChecks(),
 		delegateChecks(), chainChecks(), subjectChecks(), tokenChecks(), tenantChecks(), blockChecks(), raceChecks(),
-		proofChecks(), waitChecks(), refreshChecks(), hostChecks(), verbChecks(), leaseChecks(),
+		proofChecks(), waitChecks(), refreshChecks(), hostChecks(), verbChecks(), leaseChecks(), keptChecks(),
 	)
 }
 

@@ -66,7 +66,8 @@ func tokenChecks() []check {
 				want: refused(tb.CodeInvalidGrant, "refresh_token", "not a refresh token of this boundary")},
 			cell{on: on("retire_refresh"), wrong: presents(other),
 				want: shown("active")},
-		), []exempt{settled, roots, others}},
+			cell{on: on("active"), wrong: func(x *try) { x.id = x.task.TaskID }, want: nothing},
+		), []exempt{settled, roots, {others.why, but(others.on, "active")}}},
 		{"credential_kind", []cell{
 			{on: exchanges, wrong: func(x *try) { x.req.Subject = bySecret("researcher") },
 				want: subjectNo("a client's credential is no token")},
@@ -113,10 +114,10 @@ func tokenChecks() []check {
 		{"audience", []cell{
 			{on: on("login"), wrong: says(nil, object{"aud": "https://other.example"}),
 				want: subjectNo(unfit + "identity: token is for another audience")},
-			{on: on("introspect"), wrong: func(x *try) { x.cred = bySecret("mail") }, want: nothing},
+			{on: on("introspect", "active"), wrong: func(x *try) { x.cred = bySecret("mail") }, want: nothing},
 			{on: on("report"), wrong: func(x *try) { x.cred = bySecret("mail") }, want: shown("unknown")},
 		}, []exempt{settled, roots, {"being in aud gives no right, and its absence takes none: see delegable", below},
-			{"it is not for a resource", but(verbsAll, "introspect", "report")}}},
+			{"it is not for a resource", but(verbsAll, "introspect", "active", "report")}}},
 	}
 }
 

@@ -66,8 +66,11 @@ func verbEntries() []entry {
 		called("SetLease", "set_lease", "crm", "held", (*try).holds, (*try).setLease),
 		called("Lease", "read_lease", "crm", "active", (*try).holds, (*try).readLease),
 		called("Leases", "leases", "crm", "active", (*try).holds, (*try).listLeases),
+		called("Keep", "keep", "crm", "kept", keeping, (*try).keep),
+		called("Kept", "kept", "crm", "kept", func(x *try) { keeping(x); x.keeps() }, (*try).readKept),
 
 		called("Introspect", "introspect", "crm", "active", func(x *try) { x.raw = x.derived.Value() }, (*try).introspect),
+		called("Active", "active", "crm", "active", func(x *try) { x.id = x.derived.ID }, (*try).active),
 		called("Task", "read_task", "orchestrator", "active", moving(""), (*try).readTask),
 		called("Lineage", "lineage", "ops", "active", func(x *try) { x.id = x.derived.ID }, (*try).trace),
 		called("Descendants", "descendants", "ops", "active", func(x *try) { x.id = x.task.TaskID }, (*try).descend),
@@ -144,6 +147,11 @@ func (x *try) report(by tb.Client) (string, error) {
 
 func (x *try) introspect(by tb.Client) (string, error) {
 	s, err := x.Introspect(x.ctx, by, x.raw)
+	return showing(s.Active, "active"), err
+}
+
+func (x *try) active(by tb.Client) (string, error) {
+	s, err := x.Active(x.ctx, by, x.id)
 	return showing(s.Active, "active"), err
 }
 

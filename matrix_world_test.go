@@ -51,6 +51,8 @@ type try struct {
 
 	lease       tb.LeaseRequest
 	leaseTo     tb.LeaseState
+	keepFor     string
+	value       tb.Kept
 	leaseHandle []byte
 	after       uint64
 	log         bytes.Buffer

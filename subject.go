@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/tokenboundary/tokenboundary/lineage"
-	"github.com/tokenboundary/tokenboundary/store"
 )
 
 // begin starts a new root from an outside credential.
@@ -113,5 +112,5 @@ func (h *hop) attest(p Principal, kind string) {
 	if p.Session.ID != "" {
 		sels = append(sels, lineage.Selector{Kind: lineage.SelectSession, Value: p.Session.ID})
 	}
-	h.evidence = append(h.evidence, store.Unrevoked{Selectors: sels, Since: since})
+	h.evidence = append(h.evidence, witnessed(since, sels...))
 }

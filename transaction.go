@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"iter"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/tokenboundary/tokenboundary/internal/canon"
@@ -29,11 +30,9 @@ type inForce struct {
 
 // readTask is readHead for the head of a task. One that was never suspended is read without the decoder.
 func readTask(h store.Head) (v taskHead, err error) {
-	r := canon.NewReader(string(h.Value))
-	r.Want(`{"budget":`)
-	number := r.Number()
-	r.Want("}")
-	if n, err := strconv.ParseUint(number, 10, 64); err == nil && r.Done() {
+	number, begins := strings.CutPrefix(string(h.Value), `{"budget":`)
+	number, ends := strings.CutSuffix(number, "}")
+	if n, err := strconv.ParseUint(number, 10, 64); begins && ends && err == nil && (number == "0" || number[0] != '0') {
 		return taskHead{Budget: n}, nil
 	}
 	err = readHead(h, &v)

@@ -1,9 +1,9 @@
 package endpoint
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"unicode/utf16"
 )
 
@@ -31,7 +31,7 @@ func marshal(v any) ([]byte, error) {
 
 // printable escapes everything but printable ASCII in JSON.
 func printable(body []byte) []byte {
-	if bytes.IndexFunc(body, unprintable) < 0 {
+	if !slices.ContainsFunc(body, func(c byte) bool { return unprintable(rune(c)) }) {
 		return body
 	}
 	out := make([]byte, 0, 2*len(body))

@@ -12,7 +12,7 @@ import (
 // sent no request: only then is it told what was wrong.
 func (h *Handler) serveToken(c *call) error {
 	f, malformed := exchange.ReadForm(c.r)
-	cred, err := formCredential(c.r, f, malformed)
+	cred, err := exchange.FormCredential(c.r, f, malformed)
 	if err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package exchange
 
 import (
 	"io"
+	"maps"
 	"net/url"
 	"slices"
 	"strings"
@@ -37,6 +38,14 @@ func (f Form) All(name string) []string { return slices.Clone(f.values[name]) }
 
 // Has reports whether the parameter is there with a value.
 func (f Form) Has(name string) bool { return len(f.values[name]) > 0 }
+
+// Without returns a form that has all but one parameter: for a server that answers for it by itself, where Parse knows no
+// meaning of it.
+func (f Form) Without(name string) Form {
+	values := maps.Clone(f.values)
+	delete(values, name)
+	return Form{values}
+}
 
 // String hides the content.
 func (f Form) String() string { return "form" }
@@ -93,16 +102,24 @@ func parsePairs(text string) (Form, error) {
 
 func parsePair(pair string) (name, value string, err error) {
 	rawName, rawValue, _ := strings.Cut(pair, "=")
-	name, badName := url.QueryUnescape(rawName)
+	name, badName := unescaped(rawName)
 	if badName != nil || !utf8.ValidString(name) {
 		return "", "", invalid("a parameter name is malformed")
 	}
-	value, badValue := url.QueryUnescape(rawValue)
+	value, badValue := unescaped(rawValue)
 	// A raw semicolon separates parameters for some readers and not for others.
 	if badValue != nil || !utf8.ValidString(value) || strings.Contains(pair, ";") {
 		return "", "", invalid(about(name, "is malformed"))
 	}
 	return name, value, nil
+}
+
+// unescaped is url.QueryUnescape, and quick where there is nothing to do: the longest values are tokens.
+func unescaped(s string) (string, error) {
+	if strings.IndexByte(s, '%') < 0 && strings.IndexByte(s, '+') < 0 {
+		return s, nil
+	}
+	return url.QueryUnescape(s)
 }
 
 // about returns a sentence on a parameter, by name if it is one of ours.

@@ -171,3 +171,13 @@ func FuzzParseForm(f *testing.F) {
 		require.Equal(t, err, errAgain)
 	})
 }
+
+func TestWithoutLeavesTheFormAlone(t *testing.T) {
+	f, err := exchange.ParseForm(strings.NewReader("scope=a&resource=b&resource=c"))
+	require.NoError(t, err)
+	rest := f.Without("resource")
+	require.Equal(t, "a", rest.Get("scope"))
+	require.False(t, rest.Has("resource"))
+	require.Equal(t, []string{"b", "c"}, f.All("resource"))
+	require.Zero(t, exchange.Form{}.Without("scope").All("scope"))
+}

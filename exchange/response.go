@@ -1,12 +1,14 @@
 package exchange
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"strings"
 	"time"
 
 	"github.com/tokenboundary/tokenboundary"
+	"github.com/tokenboundary/tokenboundary/internal/canon"
 	"github.com/tokenboundary/tokenboundary/lineage"
 )
 
@@ -26,23 +28,35 @@ func Response(req tokenboundary.Request, tok tokenboundary.Token) ([]byte, error
 		}
 		details = append([]json.RawMessage{entry}, details...)
 	}
-	out := struct {
-		Token   string            `json:"access_token"`
-		Issued  string            `json:"issued_token_type,omitempty"`
-		Type    string            `json:"token_type"`
-		Expires int64             `json:"expires_in"`
-		Refresh string            `json:"refresh_token,omitempty"`
-		Scope   string            `json:"scope,omitempty"`
-		Details []json.RawMessage `json:"authorization_details,omitempty"`
-		TaskID  string            `json:"task_id,omitempty"`
-	}{
-		Token: tok.Value(), Type: TokenType(tok.Bound), Expires: seconds, Refresh: tok.RefreshValue(),
-		Scope: strings.Join(tok.Scopes, " "), Details: details, TaskID: tok.TaskID.String(),
-	}
+	issued := ""
 	if req.Grant == tokenboundary.Exchange || req.Grant == tokenboundary.Deferred {
-		out.Issued = tokenboundary.TypeAccessToken
+		issued = tokenboundary.TypeAccessToken
 	}
-	return json.Marshal(out)
+	w := canon.NewWriter(make([]byte, 0, len(tok.Value())+512))
+	w.Open("")
+	w.Text("access_token", tok.Value())
+	w.OptionalText("issued_token_type", issued)
+	w.Text("token_type", TokenType(tok.Bound))
+	w.Int("expires_in", seconds)
+	w.OptionalText("refresh_token", tok.RefreshValue())
+	w.OptionalText("scope", strings.Join(tok.Scopes, " "))
+	w.OptionalRaws("authorization_details", details)
+	w.OptionalText("task_id", tok.TaskID.String())
+	w.Close()
+	return forHTML(w.Bytes())
+}
+
+// forHTML escapes what a page that JSON is put into could take for its own, as json.Marshal does.
+func forHTML(out []byte, err error) ([]byte, error) {
+	const first = 0xe2 // of U+2028 and U+2029
+	for _, c := range []byte{'<', '>', '&', first} {
+		if bytes.IndexByte(out, c) >= 0 {
+			var escaped bytes.Buffer
+			json.HTMLEscape(&escaped, out)
+			return escaped.Bytes(), err
+		}
+	}
+	return out, err
 }
 
 // TokenType returns the token_type of a token: DPoP where it is bound to the key of a thumbprint (RFC 9449, section 5),

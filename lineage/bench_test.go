@@ -47,3 +47,13 @@ func BenchmarkDecode(b *testing.B) {
 		}
 	}
 }
+
+func BenchmarkSeal(b *testing.B) {
+	env, body := busy()
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := Seal(env, body); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -28,11 +28,13 @@ var errVersion = fmt.Errorf("%w: unknown format version", errRecord)
 // decode reads only what normalise and encode would have written for the value, byte for byte. The reader accepts
 // nothing else and takes a quarter of the time; what it does not accept is read in the way that says why.
 func decode(raw []byte, limit int, v part) error {
-	if len(raw) > limit || !utf8.Valid(raw) {
+	switch {
+	case len(raw) > limit:
 		return errSize
-	}
-	if read(raw, v) {
+	case read(raw, v):
 		return nil
+	case !utf8.Valid(raw):
+		return errSize
 	}
 	reflect.ValueOf(v).Elem().SetZero()
 	return decodeByEncoding(raw, v)

@@ -158,6 +158,8 @@ var otherSpellings = map[string]struct {
 	"an invalid character":         {true, `alice`, "ali\xff"},
 	"half a surrogate":             {true, `alice`, `ali\ud800`},
 	"a negative depth":             {true, `"depth":2`, `"depth":-2`},
+	"an empty list of texts":       {true, `"paths":["/agents/support-bot"]`, `"paths":[]`},
+	"an empty list of selectors":   {true, `"selectors":["actor:crm-tool","client:a:b"]`, `"selectors":[]`},
 	"a spelling of base64":         {true, `"MDEyMzQ1Njc4OWFiY2RlZg=="`, `"MDEyMzQ1Njc4OWFiY2RlZh=="`},
 }
 

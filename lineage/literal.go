@@ -3,16 +3,49 @@ package lineage
 import (
 	"encoding/base64"
 	"encoding/json"
+	"slices"
 	"strconv"
 	"time"
 )
 
-func (r reader) texts() []string { return list(r, reader.Written) }
+// list reads a list of texts. All those of a part are in one piece of memory.
+func (r reader) list() []string {
+	if r.Want("["); r.Take("]") {
+		return []string{}
+	}
+	if r.texts == nil {
+		r.texts = make([]string, 0, 16)
+	}
+	start := len(r.texts)
+	r.texts = elements(r, r.texts, reader.Written)
+	return slices.Clip(r.texts[start:])
+}
+
+func (r reader) optionalTexts(name string) []string {
+	if !r.Name(name) {
+		return nil
+	}
+	out := r.list()
+	r.hold(len(out) > 0)
+	return out
+}
 
 func (r reader) id() ID {
 	id, err := idOf(r.Written())
 	r.hold(err == nil)
 	return id
+}
+
+// selectors reads the selectors of a body, which are sorted. Most records have about twenty.
+func (r reader) selectors() []Selector {
+	if !r.Name("selectors") {
+		return nil
+	}
+	var room [32]Selector
+	r.Want("[")
+	out := elements(r, room[:0], reader.selector)
+	r.hold(ascending(out, compareSelectors))
+	return slices.Clone(out)
 }
 
 func (r reader) selector() Selector {
@@ -57,10 +90,19 @@ func (r reader) natural() uint64 {
 func (r reader) moment() time.Time {
 	token := r.Written()
 	t, err := time.Parse(time.RFC3339Nano, token)
-	t = Time(t)
-	var buf [len(time.RFC3339Nano)]byte
-	r.hold(err == nil && string(t.AppendFormat(buf[:0], time.RFC3339Nano)) == token)
-	return t
+	r.hold(err == nil && isWritten(token))
+	return Time(t)
+}
+
+// isWritten reports whether what can be read as a time by RFC 3339 is as records have it: in UTC, with as many digits of
+// the milliseconds as it needs.
+func isWritten(token string) bool {
+	const whole = len("2006-01-02T15:04:05")
+	end := len(token) - 1
+	if end < whole || token[end] != 'Z' {
+		return false
+	}
+	return end == whole || token[whole] == '.' && end > whole+1 && end <= whole+len(".000") && token[end-1] != '0'
 }
 
 var strictStd = base64.StdEncoding.Strict()

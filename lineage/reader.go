@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/tokenboundary/tokenboundary/internal/canon"
 )
@@ -11,13 +12,26 @@ import (
 // reader reads the canonical encoding in one pass. It knows one spelling of each value, the one that normalise and
 // encode leave, and takes the members of each type in their order. Anything else makes it fail; what it has read is then
 // worth nothing. It does not say what is wrong.
-type reader struct{ *canon.Reader }
+type reader struct{ *source }
+
+// source is what a reader reads from.
+type source struct {
+	canon.Reader
+	texts []string // what the lists of texts are parts of
+}
+
+var sources = sync.Pool{New: func() any { return new(source) }}
 
 // read reports whether raw is what encode writes for a normal value, which it then leaves in p.
 func read(raw []byte, p part) bool {
-	r := reader{canon.NewReader(string(raw))}
+	r := reader{sources.Get().(*source)}
+	defer sources.Put(r.source)
+	r.Reset(string(raw))
 	p.read(r)
-	return r.Done()
+	done := r.Done()
+	r.Reset("")
+	r.texts = nil
+	return done
 }
 
 func (e *Envelope) read(r reader) {
@@ -41,19 +55,19 @@ func (b *Body) read(r reader) {
 	b.Salt = required(r, "salt", reader.binary)
 	b.Client = required(r, "client", reader.Written)
 	b.ClientKind = optional(r, "client_kind", reader.Written)
-	b.ClientGroups = optionalList(r, "client_groups", reader.Written)
+	b.ClientGroups = r.optionalTexts("client_groups")
 	b.Subject = optional(r, "subject", reader.party)
 	b.Actors = optionalList(r, "actors", reader.party)
 	b.Session = required(r, "session", reader.session)
 	b.GrantType = required(r, "grant_type", reader.Written)
 	b.Connection = optional(r, "connection", reader.Written)
-	b.Paths = optionalList(r, "paths", reader.Written)
+	b.Paths = r.optionalTexts("paths")
 	b.Task = pointer(r, "task", reader.task)
 	b.Requested = required(r, "requested", reader.requested)
 	b.Granted = required(r, "granted", reader.authority)
-	b.Audience = optionalList(r, "aud", reader.Written)
+	b.Audience = r.optionalTexts("aud")
 	b.Reasons = optionalList(r, "reasons", reader.reason)
-	b.Controls = optionalList(r, "controls", reader.Written)
+	b.Controls = r.optionalTexts("controls")
 	b.ActorToken = optional(r, "actor_token", reader.id)
 	b.Key = optional(r, "kid", reader.Written)
 	b.Bound = optional(r, "jkt", reader.Written)
@@ -63,8 +77,7 @@ func (b *Body) read(r reader) {
 	b.Lease = pointer(r, "lease", reader.lease)
 	b.Code = optional(r, "code", reader.Written)
 	b.Facts = optionalTable(r, "facts", reader.natural)
-	b.Selectors = optionalList(r, "selectors", reader.selector)
-	r.hold(ascending(b.Selectors, compareSelectors))
+	b.Selectors = r.selectors()
 	b.Shadow = pointer(r, "shadow", reader.shadow)
 	b.Unconfirmed = r.isTrue("unconfirmed")
 	r.Want("}")
@@ -124,7 +137,11 @@ func list[T any](r reader, element func(reader) T) []T {
 	if r.Want("["); r.Take("]") {
 		return []T{}
 	}
-	out := make([]T, 0, r.Elements())
+	return elements(r, make([]T, 0, r.Elements()), element)
+}
+
+// elements appends what is left of a list to out.
+func elements[T any](r reader, out []T, element func(reader) T) []T {
 	for r.Err() == nil {
 		out = append(out, element(r))
 		if r.Take("]") {

@@ -15,7 +15,7 @@ func (r reader) session() (s Session) {
 	s.ID = optional(r, "sid", reader.Written)
 	s.AuthTime = optional(r, "auth_time", reader.moment)
 	s.ACR = optional(r, "acr", reader.Written)
-	s.AMR = optionalList(r, "amr", reader.Written)
+	s.AMR = r.optionalTexts("amr")
 	r.Want("}")
 	return s
 }
@@ -34,8 +34,8 @@ func (r reader) task() (t Task) {
 
 func (r reader) requested() (q Requested) {
 	r.Want("{")
-	q.Resources = optionalList(r, "resources", reader.Written)
-	q.Scopes = optionalList(r, "scopes", reader.Written)
+	q.Resources = r.optionalTexts("resources")
+	q.Scopes = r.optionalTexts("scopes")
 	q.Lifetime = optional(r, "lifetime_ns", reader.duration)
 	q.Details = r.optionalRaw("details")
 	q.Deferrable = r.isTrue("deferrable")
@@ -57,7 +57,7 @@ func (r reader) authority() (a Authority) {
 func (r reader) access() (a Access) {
 	r.Want("{")
 	a.Resource = required(r, "resource", reader.Written)
-	a.Scopes = required(r, "scopes", reader.texts)
+	a.Scopes = required(r, "scopes", reader.list)
 	r.Want("}")
 	return a
 }
@@ -69,7 +69,7 @@ func (r reader) reason() (x Reason) {
 	x.Granted = r.isTrue("granted")
 	x.Rule = optional(r, "rule", reader.Written)
 	x.Why = optional(r, "why", reader.Written)
-	x.Delegates = optionalList(r, "delegates", reader.Written)
+	x.Delegates = r.optionalTexts("delegates")
 	x.Refresh = r.isTrue("refresh")
 	x.Deliver = r.isTrue("deliver")
 	r.Want("}")
@@ -97,7 +97,7 @@ func (r reader) askedTask() (t AskedTask) {
 func (r reader) obligation() (o Obligation) {
 	r.Want("{")
 	o.Kind = required(r, "kind", reader.Written)
-	o.Scopes = required(r, "scopes", reader.texts)
+	o.Scopes = required(r, "scopes", reader.list)
 	o.Args = optionalTable(r, "args", reader.Written)
 	r.Want("}")
 	return o
@@ -109,7 +109,7 @@ func (r reader) approved() (a Approved) {
 	a.By = optional(r, "by", reader.Written)
 	a.Person = optional(r, "person", reader.Written)
 	a.At = optional(r, "at", reader.moment)
-	a.Groups = optionalList(r, "groups", reader.Written)
+	a.Groups = r.optionalTexts("groups")
 	r.Want("}")
 	return a
 }

@@ -298,27 +298,40 @@ func (r Record) Derivable() Authority {
 func (r Record) Selectors() []Selector { return r.selectors }
 
 func (r Record) allSelectors() []Selector {
+	var carried []Selector
+	if r.Body != nil {
+		carried = r.Body.Selectors
+	}
 	own := r.id.String()
-	implied := make([]Selector, 0, len(r.Ancestors)+3)
+	var room [4]Selector
+	implied := room[:0]
 	for _, id := range r.Ancestors {
-		implied = append(implied, Selector{SelectToken, id.String()})
+		implied = unless(implied, carried, SelectToken, id)
 	}
 	implied = append(implied, Selector{SelectToken, own})
 	switch {
 	case r.Kind == KindDenial || r.Kind == KindApproval:
 	case r.Grant.IsZero():
 		implied = append(implied, Selector{SelectGrant, own})
-	default: // the first of the ancestors
-		implied = append(implied, Selector{SelectGrant, implied[0].Value})
+	default:
+		implied = unless(implied, carried, SelectGrant, r.Grant)
 	}
 	if r.Kind == KindTask {
 		implied = append(implied, Selector{SelectTask, own})
 	}
-	implied = sorted(implied)
-	if r.Body == nil {
-		return implied
+	return merged(sorted(implied), carried)
+}
+
+// unless appends the selector of an id to list, unless it is among carried: a record carries its parent's, mostly.
+func unless(list, carried []Selector, kind string, id ID) []Selector {
+	var room [43]byte
+	text := id.append(room[:0])
+	for _, s := range carried {
+		if s.Kind == kind && s.Value == string(text) {
+			return list
+		}
 	}
-	return merged(implied, r.Body.Selectors)
+	return append(list, Selector{kind, string(text)})
 }
 
 // Erase returns the record without its body.

@@ -24,9 +24,6 @@ const (
 	SelectPath       = "path" // a policy path and all below it
 )
 
-var absoluteKinds = []string{SelectToken, SelectTask, SelectGrant, SelectSession, SelectKey}
-var datedKinds = []string{SelectSubject, SelectActor, SelectClient, SelectConnection, SelectPath}
-
 // Selector names a set of live records by something they carry. Its text form is "kind:value", split at the first
 // colon. The zero Selector selects nothing.
 type Selector struct{ Kind, Value string }
@@ -41,16 +38,17 @@ func ParseSelector(s string) (Selector, error) {
 }
 
 func (s Selector) check() error {
-	if !slices.Contains(absoluteKinds, s.Kind) && !slices.Contains(datedKinds, s.Kind) {
-		return errSelector
+	ok := false
+	switch s.Kind {
+	case SelectToken, SelectTask, SelectGrant:
+		_, err := ParseID(s.Value)
+		ok = err == nil
+	case SelectPath:
+		ok = canon.Name(s.Value) == nil && validPath(s.Value)
+	case SelectSession, SelectKey, SelectSubject, SelectActor, SelectClient, SelectConnection:
+		ok = canon.Name(s.Value) == nil
 	}
-	if s.Kind == SelectToken || s.Kind == SelectTask || s.Kind == SelectGrant {
-		if _, err := ParseID(s.Value); err != nil {
-			return errSelector
-		}
-		return nil
-	}
-	if canon.Name(s.Value) != nil || s.Kind == SelectPath && !validPath(s.Value) {
+	if !ok {
 		return errSelector
 	}
 	return nil
@@ -62,7 +60,13 @@ func validPath(p string) bool {
 }
 
 // Absolute reports whether cutting the selector kills all that carries it, whenever it was issued.
-func (s Selector) Absolute() bool { return slices.Contains(absoluteKinds, s.Kind) }
+func (s Selector) Absolute() bool {
+	switch s.Kind {
+	case SelectToken, SelectTask, SelectGrant, SelectSession, SelectKey:
+		return true
+	}
+	return false
+}
 
 // String returns "kind:value".
 func (s Selector) String() string { return s.Kind + ":" + s.Value }
@@ -115,23 +119,26 @@ func sorted(list []Selector) []Selector {
 	return slices.Compact(list)
 }
 
-// merged returns the union of two sorted sets.
+// merged returns the union of two sorted sets. It shares nothing with either.
 func merged(a, b []Selector) []Selector {
-	if len(a) == 0 || len(b) == 0 {
-		return slices.Clip(append(a[:len(a):len(a)], b...))
-	}
-	out := make([]Selector, 0, len(a)+len(b))
-	for len(a) > 0 && len(b) > 0 {
-		switch c := compareSelectors(a[0], b[0]); {
-		case c < 0:
-			out, a = append(out, a[0]), a[1:]
-		case c > 0:
-			out, b = append(out, b[0]), b[1:]
-		default:
-			out, a, b = append(out, a[0]), a[1:], b[1:]
+	var room [48]Selector // most of the two are the same
+	out := room[:0]
+	few := 4*len(a) < len(b)
+	for _, s := range a {
+		at := 0
+		if few {
+			at, _ = slices.BinarySearchFunc(b, s, compareSelectors)
+		} else {
+			for at < len(b) && compareSelectors(b[at], s) < 0 {
+				at++
+			}
+		}
+		out, b = append(out, b[:at]...), b[at:]
+		if len(b) == 0 || b[0] != s {
+			out = append(out, s)
 		}
 	}
-	return append(append(out, a...), b...)
+	return slices.Clone(append(out, b...))
 }
 
 func compareSelectors(a, b Selector) int {

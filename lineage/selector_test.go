@@ -2,7 +2,6 @@ package lineage
 
 import (
 	"encoding/json"
-	"slices"
 	"strings"
 	"testing"
 
@@ -23,7 +22,6 @@ func TestParseSelectorOfEveryKind(t *testing.T) {
 		kind, value, _ := strings.Cut(text, ":")
 		require.Equal(t, Selector{kind, value}, sel, "split at the first colon")
 	}
-	require.Len(t, append(slices.Clone(absoluteKinds), datedKinds...), 10)
 }
 
 func TestParseSelectorRefuses(t *testing.T) {

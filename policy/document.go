@@ -32,6 +32,8 @@ type document struct {
 	deny     []rule
 	limits   limits
 	controls []string
+
+	interned bool // a set shares its texts, which do not change any more
 }
 
 // binding is the set of triples that a leaf is for: the product of its lists.

@@ -83,6 +83,7 @@ func loadDocuments(fsys fs.FS, how loading) (*Set, []*document, error) {
 		return nil, nil, refused(problems)
 	}
 	set.version = digest(found)
+	how.memory.settle()
 	return set, docs, nil
 }
 
@@ -171,12 +172,16 @@ func readAll(fsys fs.FS, found []source, how loading) ([]*document, []*catalogFi
 			catalogs[i], problems[i] = parseCatalog(s.file, data)
 			return
 		}
+		if docs[i] = how.memory.find(s); docs[i] != nil {
+			return
+		}
 		at := "/" + s.file // one text for both names
 		docs[i], problems[i] = parseDocument(at[1:], strings.TrimSuffix(at, suffix), s.kind == aGuardrail, data)
 	})
 	if total.Load() > maxSet {
 		return nil, nil, []Problem{{File: ".", Message: fmt.Sprintf("the set is larger than %d bytes", maxSet)}}
 	}
+	how.memory.keep(found, docs)
 	docs = slices.DeleteFunc(docs, func(d *document) bool { return d == nil })
 	catalogs = slices.DeleteFunc(catalogs, func(c *catalogFile) bool { return c == nil })
 	return docs, slices.Clip(catalogs), slices.Concat(problems...)

@@ -9,15 +9,16 @@ import (
 type loading struct {
 	workers int                 // how many processors it may take
 	known   map[string]*program // what need not be compiled again, by the text of the condition
+	memory  *memory             // of what need not be read again
 }
 
 // atOnce loads a set for which everything waits.
 func atOnce() loading { return loading{workers: runtime.GOMAXPROCS(0)} }
 
-// beside loads the set that comes after this one while this one decides: on one processor, and of the conditions only those
-// that this one does not have.
-func (s *Set) beside() loading {
-	how := loading{workers: 1, known: map[string]*program{}}
+// beside loads the set that comes after this one while this one decides: on one processor, of the documents only those that
+// have changed since, and of the conditions only those that this one does not have.
+func (s *Set) beside(m *memory) loading {
+	how := loading{workers: 1, known: map[string]*program{}, memory: m}
 	s.eachLeaf(func(l *leaf) {
 		for r := range l.denyRules() {
 			how.known[r.prog.text] = r.prog

@@ -31,21 +31,31 @@ type interner struct {
 func newInterner() *interner { return &interner{map[string]string{}, map[string]*profile{}} }
 
 func (in *interner) document(d *document) {
+	all := in.all
+	if d.interned {
+		all = in.learn
+	}
 	for _, list := range [][]string{d.bind.connections, d.bind.resources, d.defaults, d.controls} {
-		in.all(list)
+		all(list)
 	}
 	for i := range d.allow {
-		in.all(d.allow[i].scopes)
-		in.all(d.allow[i].delegates)
-		in.all(d.allow[i].resources)
+		all(d.allow[i].scopes)
+		all(d.allow[i].delegates)
+		all(d.allow[i].resources)
 	}
 }
 
 func (in *interner) all(list []string) {
+	in.learn(list)
 	for i, s := range list {
-		if known, ok := in.texts[s]; ok {
-			list[i] = known
-		} else {
+		list[i] = in.texts[s]
+	}
+}
+
+// learn makes the texts of a list those of which there is one copy, unless there is one already.
+func (in *interner) learn(list []string) {
+	for _, s := range list {
+		if _, ok := in.texts[s]; !ok {
 			in.texts[s] = s
 		}
 	}

@@ -33,8 +33,9 @@ type WatchOptions struct {
 	OnChange func(version string, err error)
 }
 
-// Watched is a policy set that follows a directory. A set that does not load leaves the last good one in force. It is
-// safe for concurrent use; make one with Watch.
+// Watched is a policy set that follows a directory. A set that does not load leaves the last good one in force. It keeps the
+// documents of the set in force as it has read them, and reads only those anew that have other bytes. It is safe for
+// concurrent use; make one with Watch.
 type Watched struct {
 	dir      string
 	log      *slog.Logger
@@ -44,6 +45,7 @@ type Watched struct {
 	refusal atomic.Pointer[error]
 
 	mu     sync.Mutex // held while loading
+	memory memory     // of the documents of the set in force
 	loaded uint64     // the look of the directory that was last loaded, or refused
 	seen   uint64     // the look of the directory at the last poll
 }
@@ -70,7 +72,9 @@ func Watch(ctx context.Context, dir string, opts WatchOptions) (*Watched, error)
 	}
 	w := &Watched{dir: dir, log: opts.Logger, onChange: opts.OnChange}
 	w.seen = w.look()
-	set, err := Load(os.DirFS(dir))
+	how := atOnce()
+	how.memory = &w.memory
+	set, err := loadSet(os.DirFS(dir), how)
 	if err != nil {
 		return nil, err
 	}
@@ -135,7 +139,7 @@ func (w *Watched) poll() {
 var errMoving = errors.New("policy: the directory changed while it was read")
 
 func (w *Watched) load(look uint64) error {
-	set, err := loadSet(os.DirFS(w.dir), w.set.Load().beside())
+	set, err := loadSet(os.DirFS(w.dir), w.set.Load().beside(&w.memory))
 	if err == nil && w.look() != look {
 		err = errMoving
 	} else {

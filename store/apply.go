@@ -55,11 +55,18 @@ func Apply(v View, tx Tx) error {
 }
 
 // unknown returns those of the records that are not there. Where none is, tx is the repeat of a commit that has been
-// applied. One that is there stays as it is: a body that was erased does not come back.
+// applied. One that is there stays as it is: a body that was erased does not come back. Of one that is named twice the first
+// counts.
 func unknown(v View, records []lineage.Record) ([]lineage.Record, error) {
 	fresh := records
 	for i, r := range records {
 		have, found, err := v.Record(r.ID())
+		for _, o := range records[:i] {
+			if o.ID() == r.ID() {
+				have, found = o, true
+				break
+			}
+		}
 		switch {
 		case err != nil:
 			return nil, err

@@ -89,9 +89,12 @@ func (c *coalescer) Commit(ctx context.Context, txs []Tx) []error {
 
 // enqueue adds a call to the queue and reports whether it has to drive.
 func (c *coalescer) enqueue(txs []Tx, errs []error) (own *call, drives bool) {
-	own = &call{left: len(txs), wake: make(chan bool, 1)}
+	own = &call{left: len(txs)}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.driven { // otherwise nobody is going to wake it
+		own.wake = make(chan bool, 1)
+	}
 	for i := range txs {
 		queue := &c.front
 		if txs[i].Background {

@@ -128,7 +128,7 @@ type Tx struct {
 	// store time is refused with ErrBehind.
 	Leeway time.Duration
 
-	// Records are added.
+	// Records are added. One that is named twice is added once.
 	Records []lineage.Record
 	// Revocations are appended to the feed. For each the store sets Seq, and Before to the later of the store time
 	// and the revocation's At, plus Leeway, rounded up to whole milliseconds; the mark of its selector becomes

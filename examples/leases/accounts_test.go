@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
@@ -59,6 +60,36 @@ func TestAnAccountHasNoMoreThanItsScopes(t *testing.T) {
 	l := lease("orders:read", "orders:write")
 	_, err := a.Fetch(t.Context(), l)
 	require.ErrorIs(t, err, tokenboundary.ErrDenied)
+	there, err := db.exists(t.Context(), roleOf(l))
+	require.NoError(t, err)
+	require.False(t, there)
+}
+
+// TestWhatCannotBeDroppedYetIsOfNoUse: nobody logs in any more, and another try ends it with what the account has made.
+func TestWhatCannotBeDroppedYetIsOfNoUse(t *testing.T) {
+	db, a := open(t)
+	l := lease("orders:read")
+	out, err := a.Fetch(t.Context(), l)
+	require.NoError(t, err)
+	require.NoError(t, db.run(t.Context(), "GRANT CREATE ON SCHEMA %[1]s TO "+quoted(roleOf(l))))
+	login := func() (*pgx.Conn, error) {
+		return db.login(t.Context(), out.Secret.Value("username"), out.Secret.Value("password"))
+	}
+	conn, err := login()
+	require.NoError(t, err)
+	_, err = conn.Exec(t.Context(), "CREATE TABLE "+quoted(db.schema)+".made (x int)")
+	require.NoError(t, err)
+	busy, err := db.pool.Begin(t.Context())
+	require.NoError(t, err)
+	_, err = busy.Exec(t.Context(), "LOCK TABLE "+quoted(db.schema)+".made")
+	require.NoError(t, err)
+	brief, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	require.ErrorIs(t, a.Revoke(brief, l), context.DeadlineExceeded)
+	_, err = login()
+	require.ErrorContains(t, err, "is not permitted to log in")
+	require.NoError(t, busy.Rollback(t.Context()))
+	require.NoError(t, a.Revoke(t.Context(), l))
 	there, err := db.exists(t.Context(), roleOf(l))
 	require.NoError(t, err)
 	require.False(t, there)

@@ -36,9 +36,17 @@ type Reader struct {
 
 // NewReader returns a reader of text. One of a text that is not UTF-8 has failed already.
 func NewReader(text string) *Reader {
-	r := &Reader{in: text}
-	r.check()
+	r := &Reader{}
+	r.Reset(text)
 	return r
+}
+
+// Reset makes r a reader of another text, as NewReader does, and lets go of the one before. It keeps the memory in which it
+// works.
+func (r *Reader) Reset(text string) {
+	clear(r.members)
+	*r = Reader{in: text, out: r.out[:0], members: r.members[:0], spare: r.spare[:0]}
+	r.check()
 }
 
 func (r *Reader) check() {

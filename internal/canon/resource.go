@@ -16,7 +16,7 @@ func Resource(s string) (string, error) {
 		return "", errResource
 	}
 	for i := range len(s) {
-		if c := s[i]; c <= 0x20 || c >= 0x7f || strings.IndexByte("\\#\"<>^`{|}", c) >= 0 {
+		if !inURI[s[i]] {
 			return "", errResource
 		}
 	}
@@ -24,6 +24,7 @@ func Resource(s string) (string, error) {
 	if !found || !validScheme(scheme) || rest == "" || !neededEscapes(rest) {
 		return "", errResource
 	}
+	given := s[:len(scheme)]
 	scheme = strings.ToLower(scheme)
 	authority, path := "", rest
 	if strings.HasPrefix(rest, "//") {
@@ -40,8 +41,19 @@ func Resource(s string) (string, error) {
 	if authority == "" && (scheme == "http" || scheme == "https") || dotSegment(path) {
 		return "", errResource
 	}
+	if same := s[len(given)+1 : len(s)-len(path)]; scheme == given && authority == same {
+		return s, nil
+	}
 	return scheme + ":" + authority + path, nil
 }
+
+// inURI says which bytes a resource indicator may have.
+var inURI = func() (table [256]bool) {
+	for c := range table {
+		table[c] = c > ' ' && c < 0x7f && strings.IndexByte("\\#\"<>^`{|}", byte(c)) < 0
+	}
+	return table
+}()
 
 // Resources returns the canonical, sorted set of the resources in list.
 func Resources(list []string) ([]string, error) {
@@ -109,7 +121,7 @@ func validHost(h string) bool {
 // neededEscapes reports whether every percent-encoding in s is well formed, in upper case, and of a byte that could
 // not stand for itself and is not a separator in disguise.
 func neededEscapes(s string) bool {
-	for i := 0; i < len(s); i++ {
+	for i := strings.IndexByte(s, '%'); i >= 0 && i < len(s); i++ {
 		if s[i] != '%' {
 			continue
 		}

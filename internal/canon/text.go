@@ -22,7 +22,7 @@ func (r *Reader) Text() (s string, isPlain bool) {
 	if r.Want(`"`); r.err != nil {
 		return "", false
 	}
-	for i := r.at; i < len(r.in); i++ {
+	for i := r.at + simple(r.in[r.at:]); i < len(r.in); i++ {
 		if c := r.in[i]; !asIs[c] {
 			if c == '"' {
 				s, r.at = r.in[r.at:i], i+1

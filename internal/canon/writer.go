@@ -81,21 +81,11 @@ func (w *Writer) Joined(name string, parts ...string) {
 	w.out = append(w.out, '"')
 }
 
-// verbatim says which bytes a text may have that is written as it is.
-var verbatim = func() (table [256]bool) {
-	for c := range table {
-		table[c] = c >= ' ' && c <= '~' && c != '"' && c != '\\'
-	}
-	return table
-}()
-
 // string writes a text without its quotation marks.
 func (w *Writer) string(s string) {
-	for i := range len(s) {
-		if !verbatim[s[i]] {
-			w.escaped(s)
-			return
-		}
+	if simple(s) < len(s) {
+		w.escaped(s)
+		return
 	}
 	w.out = append(w.out, s...)
 }

@@ -7,7 +7,6 @@ import (
 	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/sha512"
-	"math/big"
 )
 
 // VerifyRaw checks a signature over input by any of front.Algorithms. Nothing of a token chooses key or algorithm here,
@@ -21,12 +20,10 @@ func VerifyRaw(alg string, pub crypto.PublicKey, input, sig []byte) bool {
 	}
 	switch pub := pub.(type) {
 	case *ecdsa.PublicKey:
-		if !inRange(sig, pub.Curve) {
-			return false
-		}
+		var room [maxDER]byte
+		der, ok := toDER(room[:0], sig, pub.Curve.Params().N)
 		_, sum := digest(alg, input)
-		r, s := new(big.Int).SetBytes(sig[:len(sig)/2]), new(big.Int).SetBytes(sig[len(sig)/2:])
-		return ecdsa.Verify(pub, sum, r, s)
+		return ok && ecdsa.VerifyASN1(pub, sum, der)
 	case ed25519.PublicKey:
 		return ed25519.Verify(pub, input, sig)
 	case *rsa.PublicKey:

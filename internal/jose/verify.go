@@ -11,7 +11,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math/big"
 	"slices"
 
 	gojose "github.com/go-jose/go-jose/v4"
@@ -44,21 +43,6 @@ func Verify(tok front.Token, key Key, algs ...string) error {
 		return errSignature
 	}
 	return nil
-}
-
-// inRange reports whether sig has the length of the curve and 0 < r, s < n (RFC 7518, section 3.4).
-func inRange(sig []byte, curve elliptic.Curve) bool {
-	size := (curve.Params().BitSize + 7) / 8
-	if len(sig) != 2*size {
-		return false
-	}
-	for _, half := range [][]byte{sig[:size], sig[size:]} {
-		v := new(big.Int).SetBytes(half)
-		if v.Sign() == 0 || v.Cmp(curve.Params().N) >= 0 {
-			return false
-		}
-	}
-	return true
 }
 
 // fits reports whether the key may verify signatures by alg: it is of the right type and for no other algorithm.

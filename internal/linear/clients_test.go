@@ -56,7 +56,10 @@ func taskOf(r lineage.Record) lineage.Selector {
 }
 
 func seal(env lineage.Envelope, at time.Time, sels []lineage.Selector) (lineage.Record, error) {
-	env.IssuedAt, env.Since, env.ExpiresAt = at, at, at.Add(time.Hour)
+	env.IssuedAt, env.Since = at, at
+	if env.ExpiresAt.IsZero() {
+		env.ExpiresAt = at.Add(time.Hour)
+	}
 	body := lineage.Body{
 		Client: "orchestrator", Subject: lineage.Party{ID: "alice"}, GrantType: "client_credentials", Selectors: sels,
 		Granted: lineage.Authority{
@@ -87,7 +90,7 @@ func (c *client) act() {
 	if c.rand.IntN(8) == 0 {
 		c.world.seconds.Add(1)
 	}
-	switch c.rand.IntN(12) {
+	switch c.rand.IntN(14) {
 	case 0, 1:
 		c.keep(c.issue(issuer))
 	case 2, 3:
@@ -106,6 +109,8 @@ func (c *client) act() {
 		c.look(issuer)
 	case 11:
 		c.together()
+	case 12, 13:
+		c.forget(issuer)
 	}
 }
 
@@ -140,6 +145,9 @@ func (c *client) keep(tx store.Tx) {
 // sealed returns a Tx that adds a record, unless what the record carries is revoked.
 func (c *client) sealed(env lineage.Envelope, sels []lineage.Selector) store.Tx {
 	tx := c.tx(env.Issuer)
+	if !env.ExpiresAt.IsZero() && !env.ExpiresAt.After(tx.Time) { // time has gone on meanwhile
+		env.ExpiresAt = tx.Time.Add(time.Second)
+	}
 	r, err := seal(env, tx.Time, sels)
 	if err != nil {
 		panic(err) // a mistake of this test
@@ -151,7 +159,11 @@ func (c *client) sealed(env lineage.Envelope, sels []lineage.Selector) store.Tx 
 
 // issue makes a root from evidence that can be used once.
 func (c *client) issue(issuer string) store.Tx {
-	tx := c.sealed(lineage.Envelope{Kind: lineage.KindToken, Issuer: issuer}, []lineage.Selector{c.subject()})
+	env := lineage.Envelope{Kind: lineage.KindToken, Issuer: issuer}
+	if c.rand.IntN(2) == 0 { // it can be forgotten soon
+		env.ExpiresAt = at(c.world.seconds.Load() + 1)
+	}
+	tx := c.sealed(env, []lineage.Selector{c.subject()})
 	tx.Swaps = []store.Swap{{Key: fmt.Sprint("proof ", c.rand.IntN(40)), State: "spent"}}
 	if c.rand.IntN(3) == 0 { // the one head that is forgotten
 		tx.Swaps[0] = store.Swap{Key: "expiring", State: "spent", Expires: tx.Time.Add(leeway)}
@@ -162,13 +174,14 @@ func (c *client) issue(issuer string) store.Tx {
 // exchange derives from a token, within the budget of the task while that is active.
 func (c *client) exchange(issuer string) store.Tx {
 	parent := c.pick(issuer)
-	if len(parent.Ancestors) > 3 {
-		parent = c.world.tokens[issuer][0] // never changes
+	if len(parent.Ancestors) > 3 || !parent.ExpiresAt.After(at(c.world.seconds.Load())) {
+		parent = c.root(issuer)
 	}
 	c.get(issuer, parent.ID())
 	tx := c.sealed(lineage.Envelope{
 		Kind: lineage.KindToken, Issuer: issuer, Parents: []lineage.ID{parent.ID()},
 		Ancestors: append(slices.Clone(parent.Ancestors), parent.ID()), Grant: parent.Root(),
+		ExpiresAt: parent.ExpiresAt,
 	}, parent.Selectors())
 	task := c.task(issuer).String()
 	tx.Requires = []store.Require{{Key: task, State: "active", AnyVersion: true}}
@@ -176,12 +189,15 @@ func (c *client) exchange(issuer string) store.Tx {
 	return tx
 }
 
-// task returns the selector of the issuer's task.
-func (c *client) task(issuer string) lineage.Selector {
+// root returns the issuer's task.
+func (c *client) root(issuer string) lineage.Record {
 	c.world.mu.Lock()
 	defer c.world.mu.Unlock()
-	return taskOf(c.world.tokens[issuer][0])
+	return c.world.tokens[issuer][0]
 }
+
+// task returns the selector of the issuer's task.
+func (c *client) task(issuer string) lineage.Selector { return taskOf(c.root(issuer)) }
 
 // refresh takes the next turn of a family, and tries again as the boundary does.
 func (c *client) refresh(issuer string) {
@@ -258,7 +274,7 @@ func (c *client) look(issuer string) {
 		c.heads(issuer, "family", "expiring", "never", c.task(issuer).String())
 		return
 	}
-	c.marks(issuer, c.subject(), lineage.Selector{Kind: lineage.SelectSubject, Value: "alice"},
+	c.marks(issuer, c.subject(), everything, lineage.Selector{Kind: lineage.SelectSubject, Value: "alice"},
 		lineage.Selector{Kind: lineage.SelectToken, Value: c.pick(issuer).ID().String()})
 }
 

@@ -34,8 +34,9 @@ type history struct {
 	store store.Store
 	clock atomic.Int64 // numbers calls and returns in the order in which they happened
 
-	mu  sync.Mutex
-	ops []porcupine.Operation
+	mu      sync.Mutex
+	ops     []porcupine.Operation
+	entries map[string]lineage.Revocation // of the feed, that anybody has seen, by who made them
 }
 
 // record notes calls that were made together, and what they returned. What failed has shown nothing, but a commit may have
@@ -49,7 +50,7 @@ func (h *history) record(client int, made []call, f func() []string) {
 	for i, c := range made {
 		op := porcupine.Operation{ClientId: client, Input: c, Call: began, Output: returned[i], Return: ended}
 		if returned[i] == unknown {
-			if c.tx == nil {
+			if c.tx == nil && c.removal == nil {
 				continue
 			}
 			op.Return = math.MaxInt64
@@ -73,7 +74,7 @@ func (h *history) check(t *testing.T) porcupine.CheckResult {
 // run lets clients use s, and returns what they saw.
 func run(t *testing.T, s store.Store, seed uint64) *history {
 	t.Helper()
-	h := &history{store: s}
+	h := &history{store: s, entries: map[string]lineage.Revocation{}}
 	w := newWorld(t, h)
 	var all sync.WaitGroup
 	for n := range clients {
@@ -87,21 +88,18 @@ func run(t *testing.T, s store.Store, seed uint64) *history {
 	all.Wait()
 	last := &client{world: w, number: clients, ctx: t.Context()}
 	for _, issuer := range issuers {
-		h.order(issuer, last.feed(issuer, 0))
+		last.feed(issuer, 0)
+		h.order(issuer)
 	}
 	return h
 }
 
-// order notes what each revocation came to be in the feed. It follows from the last call of the history, and known beforehand it
-// spares the search all other orders of revocations.
-func (h *history) order(issuer string, feed []lineage.Revocation) {
-	entries := map[string]lineage.Revocation{}
-	for _, r := range feed {
-		entries[r.By] = r
-	}
+// order notes what each revocation came to be in the feed. It follows from the last call of the history, and from those before
+// what is not kept any more was forgotten; known beforehand it spares the search all other orders of revocations.
+func (h *history) order(issuer string) {
 	for i, op := range h.ops {
 		if c := op.Input.(call); c.issuer == issuer && c.tx != nil && len(c.tx.Revocations) > 0 {
-			c.entry = entries[c.tx.Revocations[0].By]
+			c.entry = h.entries[c.tx.Revocations[0].By]
 			h.ops[i].Input = c
 		}
 	}
@@ -152,6 +150,8 @@ func enough(t *testing.T, h *history) {
 	for _, op := range h.ops {
 		c, out := op.Input.(call), op.Output.(string)
 		switch {
+		case c.removal != nil:
+			seen["forget "+out[:1]]++
 		case c.tx != nil && out[0] == 'c':
 			seen["conflict"]++
 		case c.tx != nil:
@@ -162,7 +162,11 @@ func enough(t *testing.T, h *history) {
 			seen["marks"]++
 		}
 	}
-	for _, kind := range []string{"ok", "conflict", "entries", "marks"} {
+	kinds := []string{"ok", "conflict", "entries", "marks"}
+	if _, can := h.store.(store.Forgetter); can {
+		kinds = append(kinds, "forget o", "forget i") // ok, and invalid: it was not over
+	}
+	for _, kind := range kinds {
 		require.Greater(t, seen[kind], 2, "of %s; the history shows %v", kind, seen)
 	}
 }
@@ -211,14 +215,14 @@ func (c *client) heads(issuer string, keys ...string) []store.Head {
 	})
 }
 
-func (c *client) marks(issuer string, sels ...lineage.Selector) {
-	read(c, call{issuer: issuer, marks: sels}, marksText, func(ctx context.Context, s store.Store) ([]lineage.Mark, error) {
+func (c *client) marks(issuer string, sels ...lineage.Selector) []lineage.Mark {
+	return read(c, call{issuer: issuer, marks: sels}, marksText, func(ctx context.Context, s store.Store) ([]lineage.Mark, error) {
 		return s.Revoked(ctx, issuer, sels)
 	})
 }
 
 func (c *client) feed(issuer string, after uint64) []lineage.Revocation {
-	return read(c, call{issuer: issuer, feed: &after}, feedText, func(ctx context.Context, s store.Store) (out []lineage.Revocation, err error) {
+	all := read(c, call{issuer: issuer, feed: &after}, feedText, func(ctx context.Context, s store.Store) (out []lineage.Revocation, err error) {
 		for r, err := range s.Feed(ctx, issuer, after) {
 			if err != nil {
 				return nil, err
@@ -227,4 +231,10 @@ func (c *client) feed(issuer string, after uint64) []lineage.Revocation {
 		}
 		return out, nil
 	})
+	c.world.history.mu.Lock()
+	defer c.world.history.mu.Unlock()
+	for _, r := range all {
+		c.world.entries[r.By] = r
+	}
+	return all
 }

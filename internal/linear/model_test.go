@@ -23,7 +23,8 @@ type state struct {
 	heads   map[string]store.Head
 	marks   map[lineage.Selector]lineage.Mark
 	feed    []lineage.Revocation
-	sum     sum // of all that
+	gone    uint64 // how many of these were forgotten
+	sum     sum    // of all that
 }
 
 // sum is the sum of the hashes of everything that a state has, so that a write changes a part of it only. Two states with one
@@ -72,7 +73,7 @@ func (v view) SetClock(now time.Time, _ uint64) error {
 }
 
 func (v view) PutRecord(r lineage.Record) error {
-	v.sum.replace("", r.ID().String())
+	v.sum.replace("", recordText(r))
 	v.records[r.ID()] = r
 	return nil
 }
@@ -105,15 +106,20 @@ func (v view) PutRevocation(r lineage.Revocation) error {
 
 // after returns the state after tx, and what a Commit of it returns.
 func (s *state) after(tx store.Tx) (*state, string) {
-	next := &state{
-		now: s.now, feed: slices.Clip(s.feed), sum: s.sum,
-		records: maps.Clone(s.records), heads: maps.Clone(s.heads), marks: maps.Clone(s.marks),
-	}
+	next := s.clone()
 	err := store.Apply(view{next}, tx)
 	if err != nil {
 		next = s
 	}
 	return next, result(err)
+}
+
+// clone returns what a write may change.
+func (s *state) clone() *state {
+	return &state{
+		now: s.now, feed: slices.Clip(s.feed), gone: s.gone, sum: s.sum,
+		records: maps.Clone(s.records), heads: maps.Clone(s.heads), marks: maps.Clone(s.marks),
+	}
 }
 
 func (s *state) head(key string) store.Head {
@@ -202,13 +208,14 @@ func feedText(feed []lineage.Revocation) string {
 
 // call is one call of a store, of one issuer. Exactly one of its members beside the issuer says which.
 type call struct {
-	issuer string
-	tx     *store.Tx
-	entry  lineage.Revocation // that of tx, as the feed has it in the end; zero: it is not there
-	get    lineage.ID
-	heads  []string
-	marks  []lineage.Selector
-	feed   *uint64
+	issuer  string
+	tx      *store.Tx
+	removal *store.Removal
+	entry   lineage.Revocation // that of tx, as the feed has it in the end; zero: it is not there
+	get     lineage.ID
+	heads   []string
+	marks   []lineage.Selector
+	feed    *uint64
 }
 
 // step says whether a call may return what it has returned in a state, and which state it leaves.
@@ -219,6 +226,9 @@ func step(before *state, c call, returned string) (bool, *state) {
 		if n := len(next.feed); n > len(before.feed) && feedText(next.feed[n-1:]) != feedText([]lineage.Revocation{c.entry}) {
 			return false, before
 		}
+		return returned == want || returned == unknown, next
+	case c.removal != nil:
+		next, want := before.forget(*c.removal)
 		return returned == want || returned == unknown, next
 	case c.heads != nil:
 		var heads []store.Head
@@ -235,8 +245,11 @@ func step(before *state, c call, returned string) (bool, *state) {
 		}
 		return returned == marksText(marks), before
 	case c.feed != nil:
-		last := uint64(len(before.feed))
-		return *c.feed <= last && returned == feedText(before.feed[min(*c.feed, last):]), before
+		after, last := *c.feed, uint64(len(before.feed))
+		if after == 0 {
+			after = before.gone
+		}
+		return before.gone <= after && after <= last && returned == feedText(before.feed[min(after, last):]), before
 	}
 	return returned == entryText(before.entry(c.get)), before
 }

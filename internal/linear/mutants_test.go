@@ -3,6 +3,7 @@ package linear_test
 import (
 	"context"
 	"iter"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -28,6 +29,18 @@ type mutant struct {
 	heads   func(m *mutant, heads []store.Head) []store.Head
 	revoked func(m *mutant, sels []lineage.Selector, marks []lineage.Mark) []lineage.Mark
 	feed    func(m *mutant, after uint64, feed []lineage.Revocation) []lineage.Revocation
+	forget  func(r store.Removal) store.Removal
+}
+
+func (m *mutant) Records(ctx context.Context, issuer string, from store.Position) iter.Seq2[lineage.Record, error] {
+	return m.Store.(store.Forgetter).Records(ctx, issuer, from)
+}
+
+func (m *mutant) Forget(ctx context.Context, r store.Removal) error {
+	if m.forget != nil {
+		r = m.forget(r)
+	}
+	return m.Store.(store.Forgetter).Forget(ctx, r)
 }
 
 func (m *mutant) one(ctx context.Context, tx store.Tx) error {
@@ -182,6 +195,15 @@ var mutants = map[string]*mutant{
 	}},
 }
 
+// These forget something else than what was named. What a Removal may not name is storetest's.
+var forgetful = map[string]*mutant{
+	"a record that was forgotten and is there": {forget: func(r store.Removal) store.Removal { r.Records = nil; return r }},
+	"a body that was erased and is there":      {forget: func(r store.Removal) store.Removal { r.Bodies = nil; return r }},
+	"marks that go without a floor":            {forget: func(r store.Removal) store.Removal { r.Floor = lineage.Selector{}; return r }},
+	"a feed that loses an entry more":          {forget: func(r store.Removal) store.Removal { r.Feed += min(r.Feed, 1); return r }},
+	"a record that goes with another":          {forget: func(r store.Removal) store.Removal { r.Records = append(r.Bodies, r.Records...); return r }},
+}
+
 // patience is how long one history of a mutant is looked at: that it has no order may take very long to see, and the next one
 // may show it at once.
 const patience = 3 * time.Second
@@ -197,6 +219,7 @@ func TestHistoriesShowBrokenStores(t *testing.T) {
 		return porcupine.CheckOperationsTimeout(model, run(t, m, seed).ops, patience)
 	}
 	require.Equal(t, porcupine.Ok, check(t, &mutant{}), "control")
+	maps.Copy(mutants, forgetful)
 	for name, m := range mutants {
 		t.Run(name, func(t *testing.T) {
 			for range 20 {

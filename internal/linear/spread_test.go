@@ -40,3 +40,11 @@ func (s *spread) Scan(ctx context.Context, issuer string, sel lineage.Selector, 
 func (s *spread) Feed(ctx context.Context, issuer string, after uint64) iter.Seq2[lineage.Revocation, error] {
 	return s.next().Feed(ctx, issuer, after)
 }
+
+func (s *spread) Records(ctx context.Context, issuer string, from store.Position) iter.Seq2[lineage.Record, error] {
+	return s.next().(store.Forgetter).Records(ctx, issuer, from)
+}
+
+func (s *spread) Forget(ctx context.Context, r store.Removal) error {
+	return s.next().(store.Forgetter).Forget(ctx, r)
+}

@@ -35,6 +35,9 @@ import (
 type Options struct {
 	// LockTimeout is how long Open waits for another process to let go of the file. Zero means one second.
 	LockTimeout time.Duration
+	// ReadOnly opens a store that is there, as it is: neither its file nor its log is written, nor need they be writable.
+	// Commit and Forget fail. A file that is damaged so badly that reading it might never end is refused.
+	ReadOnly bool
 }
 
 // Store is a store.Store in a file. Its zero value is not usable; see Open.
@@ -46,6 +49,7 @@ type Store struct {
 	log     logFile // syncing guards it
 	limit   int64   // how long the log may become
 	freed   int64   // how much was forgotten since the last checkpoint, in bytes; syncing guards it
+	still   bool    // nothing is written
 	stopped atomic.Pointer[error]
 	seen    memo
 
@@ -74,6 +78,9 @@ func Open(path string, options ...Options) (*Store, error) {
 	o := bbolt.Options{Timeout: time.Second, FreelistType: bbolt.FreelistMapType, InitialMmapSize: mapped}
 	if len(options) > 0 && options[0].LockTimeout > 0 {
 		o.Timeout = options[0].LockTimeout
+	}
+	if len(options) > 0 && options[0].ReadOnly {
+		return openReadOnly(path, o)
 	}
 	s, err := open(path, o)
 	if err != nil {
@@ -182,7 +189,7 @@ func (s *Store) Close() error {
 	defer s.syncing.Unlock()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.pending.tx == nil || s.stopped.Load() != nil {
+	if s.pending.tx == nil || s.stopped.Load() != nil || s.still {
 		return s.release()
 	}
 	if err := s.guard(func() error { return s.checkpoint(generation{}) }); err != nil {

@@ -129,13 +129,14 @@ func splitRecord(value []byte) (raw, body []byte, err error) {
 	return raw, body, d.end()
 }
 
-// decodeRecord reads a record and verifies it: its bytes are what its address and its digest commit to.
+// decodeRecord reads a record and verifies it: its bytes are what its address and its digest commit to. The record keeps
+// the value, which nobody may change.
 func decodeRecord(value []byte) (lineage.Record, error) {
 	raw, body, err := splitRecord(value)
 	if err != nil {
 		return lineage.Record{}, err
 	}
-	r, err := lineage.Decode(bytes.Clone(raw), bytes.Clone(body))
+	r, err := lineage.Decode(raw, body)
 	if err != nil {
 		return lineage.Record{}, fmt.Errorf("%w: %w", errDamaged, err)
 	}

@@ -31,7 +31,7 @@ func (s *Store) Commit(ctx context.Context, txs []store.Tx) []error {
 func (s *Store) commit(ctx context.Context, txs []store.Tx, errs []error) error {
 	s.syncing.Lock()
 	defer s.syncing.Unlock()
-	if err := ctx.Err(); err != nil {
+	if err := s.writable(ctx); err != nil {
 		return err
 	}
 	var changes []byte

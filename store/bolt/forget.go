@@ -27,27 +27,30 @@ func (s *Store) Records(ctx context.Context, issuer string, from store.Position)
 func (s *Store) Forget(ctx context.Context, r store.Removal) error {
 	s.syncing.Lock()
 	defer s.syncing.Unlock()
-	if err := ctx.Err(); err != nil {
+	if err := s.writable(ctx); err != nil {
 		return err
 	}
 	var refused error
-	var v *view
-	err := s.write(func() (err error) {
-		v = newView(s.space(r.Issuer), s.pending.tx, r.Issuer)
+	var changes []byte
+	err := s.write(func() error {
+		v := newView(s.space(r.Issuer), s.pending.tx, r.Issuer)
 		if refused = store.Remove(v, r); v.err != nil {
 			return v.err
 		}
-		return v.flush()
+		if err := v.flush(); err != nil || len(v.changes) == 0 {
+			return err
+		}
+		changes = appendBytes(appendBytes(nil, v.issuer), v.changes)
+		s.keep(v)
+		s.freed += v.freed // each lies in another page of the store, and these are held in memory
+		return nil
 	})
-	switch {
-	case err != nil:
+	if err != nil {
 		return err
-	case refused != nil || len(v.changes) == 0:
+	}
+	if refused != nil || len(changes) == 0 {
 		return refused
 	}
-	changes := appendBytes(appendBytes(nil, v.issuer), v.changes)
-	s.keep(v)
-	s.freed += v.freed // each lies in another page of the store, and these are held in memory
 	return s.stopAfter(s.persist(changes))
 }
 

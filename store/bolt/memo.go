@@ -36,7 +36,7 @@ type memo struct {
 	recent.Cache[lineage.ID, *known]
 }
 
-// decode returns what the value of the record with this id says.
+// decode returns what the value of the record with this id says. It keeps nothing of the value itself.
 func (m *memo) decode(id lineage.ID, value []byte) (*known, error) {
 	raw, body, err := splitRecord(value)
 	if err != nil {
@@ -45,7 +45,7 @@ func (m *memo) decode(id lineage.ID, value []byte) (*known, error) {
 	if k, ok := m.Get(id); ok && bytes.Equal(k.record.Raw(), raw) && bytes.Equal(k.record.RawBody(), body) {
 		return k, nil
 	}
-	r, err := decodeRecord(value)
+	r, err := decodeRecord(bytes.Clone(value))
 	if err != nil {
 		return nil, err
 	}

@@ -11,7 +11,7 @@ import (
 
 // Records implements store.Forgetter.
 func (s *Store) Records(ctx context.Context, issuer string, from store.Position) iter.Seq2[lineage.Record, error] {
-	return s.walk(ctx, issuer, from, func(sp *space) *list { return &sp.every })
+	return s.walk(ctx, issuer, from, func(sp *space) []uint32 { return sp.every.all })
 }
 
 // Forget implements store.Forgetter.
@@ -40,8 +40,7 @@ func (sp *space) Revocation(seq uint64) (lineage.Revocation, error) {
 
 // Carried implements store.Remover.
 func (sp *space) Carried(sel lineage.Selector, but []lineage.ID) (bool, error) {
-	l := sp.index[sel]
-	return l != nil && slices.ContainsFunc(l.all, func(n uint32) bool { return !slices.Contains(but, sp.kept(n).place.id) }), nil
+	return slices.ContainsFunc(sp.carrying(sel), func(n uint32) bool { return !slices.Contains(but, sp.kept(n).place.id) }), nil
 }
 
 // DropRecord implements store.Remover.
@@ -73,9 +72,9 @@ func (sp *space) EraseRecord(r lineage.Record) error {
 // takeAll takes a record out of the lists of selectors. A list that has become empty names nobody any more.
 func (sp *space) takeAll(number uint32, sels []lineage.Selector) {
 	for _, sel := range sels {
-		if l := sp.index[sel]; l != nil {
+		if l, found := sp.index.get(sel); found {
 			if sp.take(l, number); len(l.all) == 0 {
-				delete(sp.index, sel)
+				sp.index.remove(sel)
 			}
 		}
 	}
@@ -89,7 +88,7 @@ func (sp *space) DropHead(key string) error {
 
 // DropMark implements store.Remover.
 func (sp *space) DropMark(sel lineage.Selector) error {
-	delete(sp.marks, sel)
+	sp.marks.remove(sel)
 	return nil
 }
 

@@ -29,7 +29,10 @@ func since(t time.Time) place { return place{at: t.Add(time.Millisecond - 1).Uni
 func (sp *space) compare(number uint32, p place) int { return sp.kept(number).place.compare(p) }
 
 // list holds the numbers of the records that carry a selector, in the order of their places.
-type list struct{ all []uint32 }
+type list struct {
+	all []uint32
+	one [1]uint32 // room for the first: most lists are of one record, those of its own id
+}
 
 // newList returns an empty list. Lists are made many at a time, because there is one for every record.
 func (sp *space) newList() *list {
@@ -37,6 +40,7 @@ func (sp *space) newList() *list {
 		sp.lists = make([]list, 128)
 	}
 	l := &sp.lists[0]
+	l.all = l.one[:0]
 	sp.lists = sp.lists[1:]
 	return l
 }
@@ -44,18 +48,50 @@ func (sp *space) newList() *list {
 // near is how many of the last records of a list are looked at first: records come in order, nearly.
 const near = 32
 
-// put puts a record into the list of all and those of its selectors.
+// put puts a record into the list of all and those of its selectors. That of its own id begins with the first other record
+// that carries it: from most tokens nothing is made.
 func (sp *space) put(number uint32, sels []lineage.Selector) {
 	behind, few := sp.behind(number)
 	sp.insert(&sp.every, number, behind, few)
+	id := sp.kept(number).place.id
 	for _, sel := range sels {
-		l := sp.index[sel]
-		if l == nil {
+		l, found := sp.index.get(sel)
+		if !found {
+			if sel.Kind == lineage.SelectToken && id.Is(sel.Value) {
+				continue
+			}
 			l = sp.newList()
-			sp.index[sel] = l
+			if only, found := sp.named(sel); found {
+				l.all = append(l.all, only)
+			}
+			sp.index.put(sel, l)
 		}
 		sp.insert(l, number, behind, few)
 	}
+}
+
+// named returns the record whose id the selector names.
+func (sp *space) named(sel lineage.Selector) (number uint32, found bool) {
+	if sel.Kind != lineage.SelectToken {
+		return 0, false
+	}
+	id, err := lineage.ParseID(sel.Value)
+	if err != nil {
+		return 0, false
+	}
+	number, found = sp.numbers[id]
+	return number, found
+}
+
+// carrying returns the records that carry the selector, in the order of their places.
+func (sp *space) carrying(sel lineage.Selector) []uint32 {
+	if l, found := sp.index.get(sel); found {
+		return l.all
+	}
+	if only, found := sp.named(sel); found {
+		return []uint32{only}
+	}
+	return nil
 }
 
 // insert puts a record into a list; behind and few are what is known of it.

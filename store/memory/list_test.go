@@ -40,12 +40,60 @@ func TestListsAreInOrder(t *testing.T) {
 				}
 				sp.put(sp.keep(kept{place: place{at(i, rnd), id}}), sels)
 			}
-			require.Len(t, sp.index[everywhere].all, n)
-			require.Len(t, sp.index[odd].all, n/2)
-			for sel, l := range sp.index {
-				require.True(t, slices.IsSortedFunc(l.all, func(a, b uint32) int { return sp.compare(a, sp.kept(b).place) }), sel)
+			whole, half := must(sp.index.get(everywhere)).all, must(sp.index.get(odd)).all
+			require.Len(t, whole, n)
+			require.Len(t, half, n/2)
+			for _, all := range [][]uint32{whole, half} {
+				require.True(t, slices.IsSortedFunc(all, func(a, b uint32) int { return sp.compare(a, sp.kept(b).place) }))
 			}
-			require.NotEqual(t, sp.index[everywhere].all[:2], sp.index[odd].all[:2], "control: they do not share anything")
+			require.NotEqual(t, whole[:2], half[:2], "control: they do not share anything")
 		})
 	}
+}
+
+func must(l *list, found bool) *list {
+	if !found {
+		panic("no such list")
+	}
+	return l
+}
+
+// A record that nothing was made from is found by its own id without a list, and takes its place in that of the first that is.
+func TestTheListOfAnIDBeginsWithAnother(t *testing.T) {
+	for name, first := range map[string]byte{"made later": 1, "at the same time, and before it in order": 9} {
+		t.Run(name, func(t *testing.T) {
+			sp := newSpace()
+			above := lineage.ID{first}
+			token := lineage.Selector{Kind: lineage.SelectToken, Value: above.String()}
+			a := sp.keep(kept{place: place{7, above}})
+			require.Empty(t, sp.carrying(lineage.Selector{Kind: lineage.SelectToken, Value: lineage.ID{2}.String()}))
+			sp.put(a, []lineage.Selector{token})
+			_, listed := sp.index.get(token)
+			require.False(t, listed)
+			require.Equal(t, []uint32{a}, sp.carrying(token))
+			b := sp.keep(kept{place: place{7, lineage.ID{5}}})
+			sp.put(b, []lineage.Selector{token, {Kind: lineage.SelectToken, Value: lineage.ID{5}.String()}})
+			want := []uint32{a, b}
+			if first > 5 {
+				want = []uint32{b, a}
+			}
+			require.Equal(t, want, sp.carrying(token))
+			sp.takeAll(b, []lineage.Selector{token})
+			require.Equal(t, []uint32{a}, sp.carrying(token))
+			sp.takeAll(a, []lineage.Selector{token})
+			delete(sp.numbers, above)
+			require.Empty(t, sp.carrying(token))
+		})
+	}
+}
+
+// What names a record before that is there has no list without it.
+func TestARecordJoinsTheListOfItsID(t *testing.T) {
+	sp := newSpace()
+	token := lineage.Selector{Kind: lineage.SelectToken, Value: lineage.ID{9}.String()}
+	b := sp.keep(kept{place: place{8, lineage.ID{5}}})
+	sp.put(b, []lineage.Selector{token})
+	a := sp.keep(kept{place: place{7, lineage.ID{9}}})
+	sp.put(a, []lineage.Selector{token})
+	require.Equal(t, []uint32{a, b}, sp.carrying(token))
 }

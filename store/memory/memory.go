@@ -70,8 +70,11 @@ func (sp *space) entry(r lineage.Record) store.Entry {
 	e := store.Entry{Record: r}
 	var room [256]byte
 	for _, sel := range r.Selectors() {
-		if m, ok := sp.marks[sel]; ok {
+		if m, ok := sp.marks.get(sel); ok {
 			e.Marks = append(e.Marks, m)
+		}
+		if !sp.headed[kindOf(sel.Kind)] {
+			continue
 		}
 		key := append(append(append(room[:0], sel.Kind...), ':'), sel.Value...)
 		if h, ok := sp.heads[string(key)]; ok { // is not copied
@@ -110,7 +113,7 @@ func (s *Store) Revoked(ctx context.Context, issuer string, sels []lineage.Selec
 	var out []lineage.Mark
 	if sp := s.issuers[issuer]; sp != nil {
 		for _, sel := range sels {
-			if m, ok := sp.marks[sel]; ok {
+			if m, ok := sp.marks.get(sel); ok {
 				out = append(out, m)
 			}
 		}
@@ -123,11 +126,11 @@ const chunk = 256
 
 // Scan implements store.Store.
 func (s *Store) Scan(ctx context.Context, issuer string, sel lineage.Selector, from store.Position) iter.Seq2[lineage.Record, error] {
-	return s.walk(ctx, issuer, from, func(sp *space) *list { return sp.index[sel] })
+	return s.walk(ctx, issuer, from, func(sp *space) []uint32 { return sp.carrying(sel) })
 }
 
-// walk yields the records of a list, which may not be there.
-func (s *Store) walk(ctx context.Context, issuer string, from store.Position, of func(*space) *list) iter.Seq2[lineage.Record, error] {
+// walk yields the records of a list.
+func (s *Store) walk(ctx context.Context, issuer string, from store.Position, of func(*space) []uint32) iter.Seq2[lineage.Record, error] {
 	return func(yield func(lineage.Record, error) bool) {
 		for at := (step{Position: from}); ; {
 			part, err := s.next(ctx, issuer, at, of)
@@ -154,7 +157,7 @@ type step struct {
 	behind *place
 }
 
-func (s *Store) next(ctx context.Context, issuer string, at step, of func(*space) *list) ([]lineage.Record, error) {
+func (s *Store) next(ctx context.Context, issuer string, at step, of func(*space) []uint32) ([]lineage.Record, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
@@ -164,10 +167,7 @@ func (s *Store) next(ctx context.Context, issuer string, at step, of func(*space
 	if sp == nil {
 		sp = newSpace()
 	}
-	var all []uint32
-	if l := of(sp); l != nil {
-		all = l.all
-	}
+	all := of(sp)
 	start, err := sp.start(all, at)
 	if err != nil {
 		return nil, err

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"strings"
 	"time"
 
 	"github.com/tokenboundary/tokenboundary/internal/recent"
@@ -25,10 +26,11 @@ type space struct {
 	next     uint32 // the number of the next record
 	decoded  recent.Cache[lineage.ID, lineage.Record]
 	every    list // all records
-	index    map[lineage.Selector]*list
+	index    table[*list]
 	lists    []list // not used yet
-	marks    map[lineage.Selector]lineage.Mark
+	marks    table[lineage.Mark]
 	heads    map[string]store.Head
+	headed   [kinds]bool // of which kinds of selector there have been heads
 	expiring expiryHeap
 	feed     []lineage.Revocation // the entry with sequence number n is at n-1-gone
 	gone     uint64               // how many entries were forgotten
@@ -47,8 +49,6 @@ func newSpace() *space {
 	return &space{
 		numbers: map[lineage.ID]uint32{},
 		decoded: recent.Cache[lineage.ID, lineage.Record]{Size: maxDecoded},
-		index:   map[lineage.Selector]*list{},
-		marks:   map[lineage.Selector]lineage.Mark{},
 		heads:   map[string]store.Head{},
 	}
 }
@@ -126,7 +126,10 @@ func (sp *space) Head(key string) (store.Head, error) {
 	return h, nil
 }
 
-func (sp *space) Mark(sel lineage.Selector) (lineage.Mark, error) { return sp.marks[sel], nil }
+func (sp *space) Mark(sel lineage.Selector) (lineage.Mark, error) {
+	m, _ := sp.marks.get(sel)
+	return m, nil
+}
 
 // SetClock also forgets the heads that have expired.
 func (sp *space) SetClock(now time.Time, _ uint64) error {
@@ -153,6 +156,8 @@ func (sp *space) PutHead(h store.Head) error {
 	h = copyHead(h)
 	old := sp.heads[h.Key]
 	sp.heads[h.Key] = h
+	kind, _, _ := strings.Cut(h.Key, ":")
+	sp.headed[kindOf(kind)] = true
 	if !h.Expires.IsZero() && !h.Expires.Equal(old.Expires) {
 		heap.Push(&sp.expiring, expiry{h.Expires, h.Key})
 	}
@@ -160,7 +165,7 @@ func (sp *space) PutHead(h store.Head) error {
 }
 
 func (sp *space) PutMark(m lineage.Mark) error {
-	sp.marks[m.Selector] = m
+	sp.marks.put(m.Selector, m)
 	return nil
 }
 

@@ -37,6 +37,7 @@ func (s *Store) Commit(ctx context.Context, txs []store.Tx) []error {
 		}
 	}
 	if err != nil {
+		s.unlearn(err)
 		return failed(fmt.Errorf("postgres: commit: %w", hide(err)))
 	}
 	return errs
@@ -76,7 +77,7 @@ type slice struct {
 func (s *slice) note(ctx context.Context, tx store.Tx) error {
 	sp := s.spaces[tx.Issuer]
 	if sp == nil && (tx.Issuer == "" || len(tx.Issuer) > store.MaxKey) { // is refused before anything is read
-		s.spaces[tx.Issuer] = newSpace(0)
+		s.spaces[tx.Issuer] = newSpace(tx.Issuer, 0)
 		return nil
 	}
 	if sp == nil {
@@ -84,7 +85,7 @@ func (s *slice) note(ctx context.Context, tx store.Tx) error {
 		if err != nil {
 			return err
 		}
-		sp = newSpace(number)
+		sp = newSpace(tx.Issuer, number)
 		s.spaces[tx.Issuer] = sp
 		at, _ := slices.BinarySearchFunc(s.order, number, func(o *space, n int64) int { return cmp.Compare(o.number, n) })
 		s.order = slices.Insert(s.order, at, sp)
@@ -130,7 +131,7 @@ func (s *slice) load(ctx context.Context, conn *pgxpool.Conn) error {
 		}
 	}
 	for _, sp := range s.order {
-		if err := sp.load(results); err != nil {
+		if err := errors.Join(sp.load(results), sp.loadExpired(results)); err != nil {
 			return err
 		}
 	}
@@ -139,8 +140,11 @@ func (s *slice) load(ctx context.Context, conn *pgxpool.Conn) error {
 
 // limit bounds the statements of a transaction, in the database.
 func (s *Store) limit(b *pgx.Batch) {
-	b.Queue(s.sql.bound, fmt.Sprintf("%dms", s.opts.Timeout.Milliseconds()))
+	b.Queue(s.sql.bound, s.bound())
 }
+
+// bound is how long a statement may take, as the database writes it.
+func (s *Store) bound() string { return fmt.Sprintf("%dms", s.opts.Timeout.Milliseconds()) }
 
 // number returns the number of an issuer; zero where nothing was ever committed for it.
 func (s *Store) number(ctx context.Context, issuer string) (int64, error) {
@@ -163,6 +167,15 @@ func (s *Store) number(ctx context.Context, issuer string) (int64, error) {
 		s.issuers[issuer] = n
 	}
 	return n, nil
+}
+
+// unlearn forgets the numbers of issuers where an error says that they are those of others.
+func (s *Store) unlearn(err error) {
+	if errors.Is(err, errReplaced) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		clear(s.issuers)
+	}
 }
 
 // maxIssuers is how many numbers of issuers are remembered.

@@ -19,6 +19,9 @@ func code(err error) string {
 	return ""
 }
 
+// errReplaced says that the number under which an issuer was kept is no longer its own.
+var errReplaced = errors.New("the database was replaced under the store, and holds another issuer in the place of this one, or none")
+
 // again reports whether the database says that it has undone everything, and that the same may succeed next time: a
 // serialisation failure or a deadlock. "Completion unknown" (40003) is not among them.
 func again(err error) bool {

@@ -1,7 +1,9 @@
 package postgres
 
 import (
+	"errors"
 	"fmt"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -12,11 +14,11 @@ import (
 // query asks for what the transactions name. The lock comes first: what is read after it is what the commit before left.
 func (sp *space) query(b *pgx.Batch, s *Store) {
 	b.Queue(s.sql.lock, sp.number)
-	ids := make([][]byte, 0, len(sp.records))
-	for id := range sp.records {
-		ids = append(ids, id[:])
+	ids, issued := make([][]byte, 0, len(sp.issued)), make([]time.Time, 0, len(sp.issued))
+	for id, at := range sp.issued {
+		ids, issued = append(ids, id[:]), append(issued, at)
 	}
-	b.Queue(s.sql.named, sp.number, ids, sp.issued)
+	b.Queue(s.sql.named, sp.number, ids, issued)
 	sums := make([][]byte, 0, len(sp.heads))
 	for key := range sp.heads {
 		sums = append(sums, sum(key))
@@ -27,14 +29,32 @@ func (sp *space) query(b *pgx.Batch, s *Store) {
 		sums = append(sums, sumOf(sel))
 	}
 	b.Queue(s.sql.marks, sp.number, sums)
+	b.Queue(s.sql.expired, sp.number, packTime(sp.latest))
 }
 
-// load reads the answers to query.
+// loadExpired reads the last answer to query.
+func (sp *space) loadExpired(results pgx.BatchResults) error {
+	return each(results, func(rows pgx.Rows) error {
+		var e expiredAt
+		var until []byte
+		err := rows.Scan(&e.sum, &until)
+		if err == nil {
+			e.until, err = unpackTime(until)
+		}
+		sp.expired = append(sp.expired, e)
+		return err
+	})
+}
+
+// load reads the answers to query, but for the last.
 func (sp *space) load(results pgx.BatchResults) error {
-	var clock []byte
+	var clock, name []byte
 	var seq int64
-	err := results.QueryRow().Scan(&clock, &seq)
-	if err != nil {
+	err := results.QueryRow().Scan(&clock, &seq, &name)
+	switch {
+	case errors.Is(err, pgx.ErrNoRows), err == nil && string(name) != sp.issuer:
+		return errReplaced
+	case err != nil:
 		return err
 	}
 	if sp.now, err = unpackTime(clock); err != nil {

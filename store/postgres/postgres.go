@@ -137,6 +137,8 @@ func Open(ctx context.Context, connection string, opts Options) (*Store, error) 
 	}
 	if opts.Pooled {
 		cfg.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeExec
+	} else if _, set := cfg.ConnConfig.RuntimeParams[planMode]; !set {
+		cfg.AfterConnect = planAnew
 	}
 	listen, err := opts.listening(cfg.ConnConfig)
 	if err != nil {
@@ -155,6 +157,19 @@ func Open(ctx context.Context, connection string, opts Options) (*Store, error) 
 		s.listen(listen)
 	}
 	return s, nil
+}
+
+const planMode = "plan_cache_mode"
+
+// planAnew lets a connection plan what it has prepared each time. A plan that it keeps was perhaps made of tables that were
+// empty, when every index looked as good as another: it then reads all records of an issuer where it should find one. Nor is
+// anything compiled for it (JIT), which takes longer than all else. A database that has no such settings does without.
+func planAnew(ctx context.Context, conn *pgx.Conn) error {
+	_, err := conn.Exec(ctx, `SELECT set_config($1, 'force_custom_plan', false), set_config('jit', 'off', false)`, planMode)
+	if code(err) != "" {
+		return nil
+	}
+	return err
 }
 
 // listening returns how the listener connects; nil where there is none.

@@ -31,16 +31,21 @@ func (s *Store) look(ctx context.Context, issuer string, queue func(b *pgx.Batch
 	defer conn.Release()
 	b := &pgx.Batch{}
 	b.Queue("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
-	s.limit(b)
+	b.Queue(s.sql.asked, s.bound(), number)
 	queue(b, number)
 	b.Queue("COMMIT")
 	err = func() error {
 		results := conn.SendBatch(ctx, b)
 		defer results.Close() //nolint:errcheck // what went wrong was seen when it was read
-		for range 2 {
-			if _, err := results.Exec(); err != nil {
-				return err
-			}
+		if _, err := results.Exec(); err != nil {
+			return err
+		}
+		var name []byte
+		if err := results.QueryRow().Scan(nil, nil, &name); err != nil {
+			return err
+		}
+		if string(name) != issuer {
+			return errReplaced
 		}
 		if err := read(results); err != nil {
 			return err
@@ -48,6 +53,7 @@ func (s *Store) look(ctx context.Context, issuer string, queue func(b *pgx.Batch
 		return results.Close()
 	}()
 	if err != nil {
+		s.unlearn(err)
 		conn.Conn().Close(context.WithoutCancel(ctx)) //nolint:errcheck // the pool discards a connection in a transaction
 	}
 	return err == nil, wrap(err)

@@ -11,14 +11,18 @@ import (
 // space is the part of one issuer's state that the transactions of a commit name, read under the issuer's lock, and what they
 // have made of it. It is a store.View.
 type space struct {
+	issuer string
 	number int64
 	now    time.Time
 	seq    uint64
 
 	records map[lineage.ID]*lineage.Record // nil: not there
-	issued  []time.Time                    // of all that are named
+	issued  map[lineage.ID]time.Time       // of all that are named
 	heads   map[string]store.Head
 	marks   map[lineage.Selector]lineage.Mark
+
+	latest  time.Time   // of the transactions
+	expired []expiredAt // heads that may be left behind by then, some of them where they are many
 
 	newRecords  []lineage.Record
 	newHeads    map[string]bool
@@ -31,22 +35,31 @@ type space struct {
 
 var _ store.View = (*space)(nil)
 
+// expiredAt is the sum of a head's key, and until when it is kept.
+type expiredAt struct {
+	sum   []byte
+	until time.Time
+}
+
 var zeroTime time.Time
 
 var errNotRead = errors.New("postgres: a transaction reads what it does not name")
 
-func newSpace(number int64) *space {
+func newSpace(issuer string, number int64) *space {
 	return &space{
-		number: number, records: map[lineage.ID]*lineage.Record{}, heads: map[string]store.Head{}, marks: map[lineage.Selector]lineage.Mark{},
+		issuer: issuer, number: number, records: map[lineage.ID]*lineage.Record{}, issued: map[lineage.ID]time.Time{}, heads: map[string]store.Head{}, marks: map[lineage.Selector]lineage.Mark{},
 		newHeads: map[string]bool{}, newMarks: map[lineage.Selector]bool{},
 	}
 }
 
 // note takes down what a transaction is going to read: records, heads and marks that are not there yet have their place.
 func (sp *space) note(tx store.Tx) {
+	if tx.Time.After(sp.latest) {
+		sp.latest = tx.Time
+	}
 	for _, r := range tx.Records {
 		sp.records[r.ID()] = nil
-		sp.issued = append(sp.issued, r.IssuedAt)
+		sp.issued[r.ID()] = r.IssuedAt
 	}
 	for _, s := range tx.Swaps {
 		sp.heads[s.Key] = store.Head{Key: s.Key}

@@ -24,7 +24,24 @@ func (sp *space) write(b *pgx.Batch, s *Store) {
 	}
 	if sp.ticked {
 		b.Queue(s.sql.setClock, sp.number, packTime(sp.now), int64(sp.seq))
-		b.Queue(s.sql.forget, sp.number, packTime(sp.now))
+		sp.writeForgotten(b, s)
+	}
+}
+
+// writeForgotten deletes heads that the store time has left behind, but for those that are written anew.
+func (sp *space) writeForgotten(b *pgx.Batch, s *Store) {
+	written := make(map[string]bool, len(sp.newHeads))
+	for key := range sp.newHeads {
+		written[string(sum(key))] = true
+	}
+	var sums, until [][]byte // in the order of time
+	for _, e := range sp.expired {
+		if e.until.Before(sp.now) && !written[string(e.sum)] {
+			sums, until = append(sums, e.sum), append(until, packTime(e.until))
+		}
+	}
+	if n := len(sums); n > 0 {
+		b.Queue(s.sql.forget, sp.number, sums, until[0], until[n-1])
 	}
 }
 

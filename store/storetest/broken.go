@@ -12,6 +12,7 @@ import (
 var brokenCases = []testCase{
 	{"Broken/Commit", "a Commit that loses what it writes to, at any exchange, fails for all, if it fails; each Tx is applied wholly or not at all, and by a repeat once", brokenCommit},
 	{"Broken/Reads", "a read that loses what it reads from, at any exchange, is an error, or all that was asked for", brokenReads},
+	{"Broken/Forget", "a Forget that loses what it writes to, at any exchange, takes out all or nothing, and by a repeat all", brokenForget},
 }
 
 // everyExchange calls f with the store broken at its first exchange, at the second and so on, before and after it arrives, until
@@ -97,4 +98,46 @@ func brokenReads(c *check) {
 			}
 		})
 	}
+}
+
+func brokenForget(c *check) {
+	if _, ok := c.store.(store.Forgetter); !ok {
+		c.Skip("the store keeps everything")
+	}
+	var removals []store.Removal
+	for i := range 20 {
+		name := fmt.Sprint(i)
+		over, body := c.record(issuer, 1, subject(name)), c.record(issuer, 2, subject(name))
+		tx := adding(2, over, body)
+		tx.Swaps = []store.Swap{{Key: name}}
+		c.ok(tx)
+		r := removal(over)
+		r.Bodies, r.Heads = []lineage.ID{body.ID()}, []store.HeadVersion{{Key: name, Version: 1}}
+		removals = append(removals, r)
+	}
+	c.ok(txAt(afterAll))
+	c.everyExchange(func(string) func() {
+		r := removals[0]
+		removals = removals[1:]
+		key := r.Heads[0].Key
+		err := c.forgetter().Forget(c.Context(), r)
+		for _, own := range []error{store.ErrConflict, store.ErrInvalid} {
+			c.expect(!errors.Is(err, own), "a Forget that was lost failed with %q", err)
+		}
+		left := func() int {
+			n := len(c.scan(issuer, subject(key), store.Position{}))
+			there := !c.get(issuer, r.Records...)[0].Record.ID().IsZero()
+			c.expect(there == (n == 2) && (c.head(key).Version == 1) == (n == 2), "a part was taken out: %d records of two are found", n)
+			return n
+		}
+		return func() {
+			n := left()
+			c.expect(n == 2 || n == 0, "%d records of two are found", n)
+			c.expect(err != nil || n == 0, "a Forget was acknowledged and has taken out nothing")
+			if n == 2 {
+				c.forget(r)
+			}
+			c.expect(left() == 0, "the repeat of a Forget that was lost has taken out nothing")
+		}
+	})
 }

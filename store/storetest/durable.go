@@ -96,3 +96,29 @@ func continues(d *durable) {
 		d.expect(d.mark(subject("a")).Before.Equal(at(i).Add(leeway)), "the mark after restart %d: %+v", i, d.mark(subject("a")))
 	}
 }
+
+// forgottenStays is a case of RunDurable, for stores that are a store.Forgetter.
+func forgottenStays(d *durable) {
+	if _, ok := d.store.(store.Forgetter); !ok {
+		d.Skip("the store keeps everything")
+	}
+	over, erased, live := d.record(issuer, 1, subject("alice")), d.record(issuer, 2, subject("alice")), d.record(issuer, 9000, subject("bob"))
+	d.ok(adding(2, over, erased), swapping(2, store.Swap{Key: "k"}), revoking(2, lineage.Cut, subject("a"), subject("b")))
+	d.ok(revoking(9000, lineage.Cut, subject("c")), adding(9000, live))
+	r := removal(over)
+	r.Bodies = []lineage.ID{erased.ID()}
+	r.Heads, r.Marks, r.Feed = []store.HeadVersion{{Key: "k", Version: 1}}, []lineage.Mark{d.mark(subject("a"))}, 2
+	d.forget(r)
+	for range 2 {
+		d.restart()
+		d.exactly(erased.Erase(), live)
+		d.same(d.scan(issuer, subject("alice"), store.Position{}), nil, "a scan after a restart")
+		d.expect(gone(d.head("k")) && len(d.marks(issuer, subject("a"))) == 0, "a head or a mark is back after a restart")
+		d.expect(len(d.marks(issuer, subject("b"))) == 1, "a mark is gone after a restart that was not named")
+		d.gapless(0, 3, 3)
+		d.goneAfter(1)
+	}
+	d.forget(removal(erased))
+	d.restart()
+	d.exactly(live)
+}

@@ -60,7 +60,30 @@ func removing(change func(r *store.Removal)) forgetful {
 }
 
 var forgetMutants = map[string]forgetful{
-	"Forget/Records":     removing(func(r *store.Removal) { r.Bodies, r.Records = r.Records, nil }),
+	"Forget/Records": removing(func(r *store.Removal) { r.Bodies, r.Records = r.Records, nil }),
+	"Forget/Records, what is below": {forget: func(s *memory.Store, ctx context.Context, r store.Removal) error {
+		err := s.Forget(ctx, r)
+		for rec := range s.Records(ctx, r.Issuer, store.Position{}) {
+			if err == nil && slices.ContainsFunc(rec.Ancestors, func(id lineage.ID) bool { return slices.Contains(r.Records, id) }) {
+				_ = s.Forget(ctx, store.Removal{Issuer: r.Issuer, Leeway: r.Leeway, Records: []lineage.ID{rec.ID()}})
+			}
+		}
+		return err
+	}},
+	"Forget/Bodies, heads too": {forget: func(s *memory.Store, ctx context.Context, r store.Removal) error {
+		for _, h := range headsBy(s, ctx, r.Issuer, r.Bodies) {
+			r.Heads = append(r.Heads, store.HeadVersion{Key: h.Key, Version: h.Version})
+		}
+		return s.Forget(ctx, r)
+	}},
+	"Forget/Feed, marks too": {forget: func(s *memory.Store, ctx context.Context, r store.Removal) error {
+		for e := range s.Feed(ctx, r.Issuer, 0) {
+			if marks, err := s.Revoked(ctx, r.Issuer, []lineage.Selector{e.Selector}); err == nil && e.Seq <= r.Feed {
+				r.Marks = append(r.Marks, marks...)
+			}
+		}
+		return s.Forget(ctx, r)
+	}},
 	"Forget/NotOver":     removing(func(r *store.Removal) { r.Leeway = 0 }),
 	"Forget/Bodies":      removing(func(r *store.Removal) { r.Bodies = nil }),
 	"Forget/Heads":       removing(func(r *store.Removal) { r.Heads = nil }),
@@ -143,6 +166,15 @@ var forgetMutants = map[string]forgetful{
 		}
 		return nil
 	}},
+}
+
+// headsBy are the heads that come with some records.
+func headsBy(s *memory.Store, ctx context.Context, issuer string, ids []lineage.ID) (out []store.Head) {
+	entries, _ := s.Get(ctx, issuer, ids)
+	for _, e := range entries {
+		out = append(out, e.Heads...)
+	}
+	return out
 }
 
 // restoring puts the bodies of records back that lost them.

@@ -26,6 +26,7 @@ type mutant struct {
 	commit func(s store.Store, ctx context.Context, txs []store.Tx) []error
 	get    func([]store.Entry) []store.Entry
 	heads  func(s store.Store, ctx context.Context, issuer string, keys []string) ([]store.Head, error)
+	marks  func(s store.Store, ctx context.Context, sels []lineage.Selector) ([]lineage.Mark, error)
 	scan   func(s store.Store, ctx context.Context, sel lineage.Selector, from store.Position) iter.Seq2[lineage.Record, error]
 	feed   func(s store.Store, ctx context.Context, after uint64) iter.Seq2[lineage.Revocation, error]
 }
@@ -50,6 +51,13 @@ func (m mutant) Heads(ctx context.Context, issuer string, keys []string) ([]stor
 		return m.Store.Heads(ctx, issuer, keys)
 	}
 	return m.heads(m.Store, ctx, issuer, keys)
+}
+
+func (m mutant) Revoked(ctx context.Context, issuer string, sels []lineage.Selector) ([]lineage.Mark, error) {
+	if m.marks == nil {
+		return m.Store.Revoked(ctx, issuer, sels)
+	}
+	return m.marks(m.Store, ctx, sels)
 }
 
 func (m mutant) Scan(ctx context.Context, issuer string, sel lineage.Selector, from store.Position) iter.Seq2[lineage.Record, error] {
@@ -286,6 +294,7 @@ func TestMutant(t *testing.T) {
 		}
 		m, ok := mutants[name]
 		if !ok {
+			require.Contains(t, more, name)
 			m = more[name]
 		}
 		storetest.Run(t, func(*testing.T) store.Store {

@@ -122,3 +122,11 @@ func (s *turns) Changed(ctx context.Context, issuer string) <-chan struct{} {
 	}
 	return nil
 }
+
+func (s *turns) Records(ctx context.Context, issuer string, from store.Position) iter.Seq2[lineage.Record, error] {
+	return s.reader().(store.Forgetter).Records(ctx, issuer, from)
+}
+
+func (s *turns) Forget(ctx context.Context, r store.Removal) error {
+	return s.of[(s.commits.Add(1)+1)%2].(store.Forgetter).Forget(ctx, r)
+}

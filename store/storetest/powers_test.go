@@ -156,6 +156,28 @@ func (s *fragile) Feed(ctx context.Context, issuer string, after uint64) iter.Se
 	return s.Store.Feed(ctx, issuer, after)
 }
 
+func (s *fragile) Records(ctx context.Context, issuer string, from store.Position) iter.Seq2[lineage.Record, error] {
+	return s.Store.(store.Forgetter).Records(ctx, issuer, from)
+}
+
+func (s *fragile) Forget(ctx context.Context, r store.Removal) error {
+	lost := s.lost()
+	if lost && s.mode == "torn" {
+		r.Heads = nil
+	}
+	if lost && !s.arrives {
+		if s.mode == "sure" {
+			return nil
+		}
+		return errFragile
+	}
+	err := s.Store.(store.Forgetter).Forget(ctx, r)
+	if lost {
+		return errFragile
+	}
+	return err
+}
+
 func breakFragile(_ *testing.T, s store.Store, n int, arrives bool) func() bool {
 	f := s.(*fragile)
 	f.left.Store(int64(n))
@@ -188,6 +210,8 @@ var powers = map[string]power{
 	"Hints/Waits":         {telling("restless"), storetest.Options{Hints: soon}},
 	"Broken/Commit, torn": breaking("torn"),
 	"Broken/Commit, sure": breaking("sure"),
+	"Broken/Forget, torn": breaking("torn"),
+	"Broken/Forget, sure": breaking("sure"),
 	"Broken/Reads":        breaking("empty"),
 	"Linger/Positive":     {telling("hasty"), storetest.Options{Lingers: true}},
 	"Shared/Hints/Closes": {telling(""), storetest.Options{Hints: soon, Another: func(_ *testing.T, s store.Store) store.Store {

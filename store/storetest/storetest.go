@@ -36,7 +36,7 @@ func Run(t *testing.T, newStore func(t *testing.T) store.Store, opts ...Options)
 	}
 	for _, group := range [][]testCase{
 		recordCases, atomicCases, headCases, expiryCases, markCases, feedCases, scanCases, isolationCases,
-		clockCases, contextCases, faultCases, concurrentCases, skewCases,
+		clockCases, contextCases, faultCases, concurrentCases, skewCases, severalCases,
 	} {
 		for _, tc := range group {
 			t.Run(tc.name, func(t *testing.T) { tc.run(&check{T: t, store: newStore(t), rule: tc.rule}) })
