@@ -123,8 +123,13 @@ func New(cfg Config) (*Broker, error) {
 // decided, recorded or fetched, and one wrapping tokenboundary.ErrDenied that the other system refused; whatever it may have
 // made is taken back.
 func (b *Broker) Lease(ctx context.Context, req tokenboundary.LeaseRequest) (*Lease, error) {
+	return b.lease(ctx, b.cfg.Client, req)
+}
+
+// lease is Lease for the client with fewer connections.
+func (b *Broker) lease(ctx context.Context, client tokenboundary.Client, req tokenboundary.LeaseRequest) (*Lease, error) {
 	req.Intent = 2 * b.cfg.Timeout // it is over only when Fetch has long ended
-	info, err := b.cfg.Governor.Attach(ctx, b.cfg.Client, req)
+	info, err := b.cfg.Governor.Attach(ctx, client, req)
 	if err != nil {
 		return nil, err
 	}

@@ -52,10 +52,12 @@ var (
 	_ Provider = Environ(nil)
 )
 
+var errStaticDelivered = errors.Join(tokenboundary.ErrDenied, PublicError("what cannot be taken back is not delivered"))
+
 // static reads the values of a credential that is always the same.
 func static(lease tokenboundary.Lease, from map[string]string, read func(string) (string, error)) (Issued, error) {
 	if lease.Deliver {
-		return Issued{}, errors.Join(tokenboundary.ErrDenied, PublicError("what cannot be taken back is not delivered"))
+		return Issued{}, errStaticDelivered
 	}
 	values := make(map[string]string, len(from))
 	for name, place := range from {

@@ -27,11 +27,12 @@ const (
 )
 
 var rules = fstest.MapFS{"agents/bot.yaml": {Data: []byte(`
-bind: {client: [bot, other], connection: [erp, side], resource: https://legacy.example.com/}
+bind: {client: [bot, other, bound], connection: [erp, side], resource: https://legacy.example.com/}
 default_scopes: [read]
 allow:
   - {rule: work, when: "true", scopes: [read, write], refresh: true}
   - {rule: exports, when: "true", scopes: [export], deliver: true}
+  - {rule: tokens-alone, when: grant != "lease", scopes: [unleased]}
 deny:
   - {rule: frozen, when: env.frozen == client.id}
 limits: {derivations: 100000}
@@ -50,6 +51,8 @@ type world struct {
 	legacy *legacy
 	log    *safeBuffer
 	cfg    broker.Config
+
+	detailed bool // authorization_details are granted
 	*broker.Broker
 }
 
@@ -74,11 +77,17 @@ func (w *world) restart() {
 	grants := []tb.Grant{tb.ClientCredentials, tb.Exchange}
 	set, err := policy.Load(rules)
 	require.NoError(w, err)
+	var rules tb.Policy = set
+	if w.detailed {
+		rules = grantingDetails(set)
+	}
 	w.gov, err = tb.New(tb.Config{
-		Issuer: issuer, Store: w.store, Policy: set, Minter: w.minter, Clock: w.clock, Env: map[string]any{"frozen": ""},
+		Details: map[string]tb.DetailType{broker.HTTPRequestType: anyDetail{}, "payment": anyDetail{}},
+		Issuer:  issuer, Store: w.store, Policy: rules, Minter: w.minter, Clock: w.clock, Env: map[string]any{"frozen": ""},
 		Clients: tb.ClientMap{
 			"bot":   {ID: "bot", Kind: tb.KindAgent, Grants: grants, Connections: []string{"erp", "side"}},
 			"other": {ID: "other", Kind: tb.KindAgent, Grants: grants, Connections: []string{"erp"}},
+			"bound": {ID: "bound", Kind: tb.KindAgent, Grants: grants, Connections: []string{"erp"}, Binding: tb.BindingOptional},
 		},
 		Logger: slog.New(slog.NewJSONHandler(w.log, nil)),
 	})
@@ -90,7 +99,7 @@ func (w *world) restart() {
 func (w *world) node() *broker.Broker {
 	cfg := w.cfg
 	cfg.Governor, cfg.Client, cfg.Clock = w.gov, w.client, w.clock
-	cfg.Logger = slog.New(slog.NewJSONHandler(w.log, nil))
+	cfg.Logger = slog.New(slog.NewJSONHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	if cfg.Providers == nil {
 		cfg.Providers = map[string]broker.Provider{"erp": w.legacy}
 	}

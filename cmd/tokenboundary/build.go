@@ -31,6 +31,7 @@ type boundary struct {
 	position *position   // nil where the store is in memory
 	months   *partitions // nil where none are kept
 	keeps    *retention  // nil where everything is kept
+	brokers  []*brokered
 }
 
 // Close closes the store. No request may be under way.
@@ -113,7 +114,7 @@ func (b *boundary) open(ctx context.Context, cfg *config.Config, st store.Store,
 	}
 	all := tokenboundary.Config{
 		Issuer: cfg.Issuer, Store: store.Coalesce(st), Policy: b.decides(), Clients: clients, Identities: sources,
-		Lifetimes: cfg.Lifetimes, Env: cfg.Env, Clock: clk, Logger: log,
+		Lifetimes: cfg.Lifetimes, Env: cfg.Env, Details: details(cfg), Clock: clk, Logger: log,
 	}
 	if cfg.Store.Durable() { // a store in memory has lost everything, and every token with it
 		if err := b.recognise(ctx, cfg, all, accept); err != nil {
@@ -135,7 +136,10 @@ func (b *boundary) open(ctx context.Context, cfg *config.Config, st store.Store,
 	if err := b.position.accept(ctx, g, minter.JWKS); err != nil {
 		return cfg.Store.Errorf("%w", err)
 	}
-	b.review.signal, b.metrics.health = g.Signal, g.Health
+	if b.brokers, err = brokers(ctx, cfg, g, clk, log); err != nil {
+		return err
+	}
+	b.review.signal, b.metrics.health, b.metrics.brokers = g.Signal, g.Health, b.brokers
 	if b.keeps = retentionOf(cfg, clk, log); b.keeps != nil {
 		b.keeps.prune = g.Prune
 	}

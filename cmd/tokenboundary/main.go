@@ -4,6 +4,8 @@
 //	tokenboundary policy check DIR
 //	tokenboundary policy explain [FLAGS] DIR
 //	tokenboundary policy test [FLAGS] DIR
+//	tokenboundary lineage trace|tree [FLAGS] ID
+//	tokenboundary lineage inventory|verify [FLAGS]
 //	tokenboundary version
 //
 // It has no logic of its own: a configuration comes in, and a Governor and its endpoints come out.
@@ -20,6 +22,7 @@ import (
 	"strings"
 	_ "time/tzdata" // so that a policy that names a time zone decides the same on a machine without any
 
+	"github.com/tokenboundary/tokenboundary/cmd/tokenboundary/internal/lineagecli"
 	"github.com/tokenboundary/tokenboundary/cmd/tokenboundary/internal/policycli"
 )
 
@@ -29,7 +32,7 @@ const usage = `Usage:
       --accept-store                  also from a store that was wiped or restored from a copy: every token signed
                                       until now is ended, and readers of the revocation feed begin anew
       --debug                         log more: why the authentication of a client failed
-` + policycli.Usage + `  tokenboundary version               print the version
+` + policycli.Usage + lineagecli.Usage + `  tokenboundary version               print the version
   tokenboundary help                  print this
 
 Signals to serve: SIGHUP reads the policies again; SIGINT and SIGTERM end it.
@@ -55,6 +58,8 @@ func run(args []string, stdout, stderr io.Writer) int {
 		return runServe(rest, stderr)
 	case command == "policy":
 		return policycli.Run(rest, stdout, stderr)
+	case command == "lineage":
+		return lineagecli.Run(rest, stdout, stderr)
 	case command == "version" && len(rest) == 0:
 		say(stdout, version())
 		return exitOK

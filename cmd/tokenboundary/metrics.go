@@ -37,6 +37,7 @@ type metrics struct {
 	shadow   *policy.Shadowed // nil without a set on trial
 	loads    map[string]*loads
 	review   *review
+	brokers  []*brokered
 }
 
 const prefix = "tokenboundary_"
@@ -50,6 +51,7 @@ var (
 	loadsDesc   = describe("policy_reloads_total", "Policy sets loaded since the start, without the first.", "set", "outcome")
 	trialDesc   = describe("policy_trial_decisions_total", "Requests put to the policy set on trial.", "outcome")
 	reviewDesc  = describe("review_tokens_total", "Live tokens decided anew after policies changed.", "outcome")
+	leasesDesc  = describe("leases", "Credentials in the books of the brokers, those of them that are to be taken back, and those of which it was tried in vain.", "state")
 )
 
 func describe(name, help string, labels ...string) *prometheus.Desc {
@@ -58,7 +60,7 @@ func describe(name, help string, labels ...string) *prometheus.Desc {
 
 // Describe implements prometheus.Collector.
 func (m *metrics) Describe(out chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{upDesc, nobodyDesc, unkeptDesc, versionDesc, refusedDesc, loadsDesc, trialDesc, reviewDesc} {
+	for _, d := range []*prometheus.Desc{upDesc, nobodyDesc, unkeptDesc, versionDesc, refusedDesc, loadsDesc, trialDesc, reviewDesc, leasesDesc} {
 		out <- d
 	}
 }
@@ -91,6 +93,16 @@ func (m *metrics) Collect(out chan<- prometheus.Metric) {
 		counter(trialDesc, t.Asked-t.Differed-t.Failed, "same")
 		counter(trialDesc, t.Differed, "differed")
 		counter(trialDesc, t.Failed, "failed")
+	}
+	if len(m.brokers) > 0 {
+		var held, ending, failing int
+		for _, b := range m.brokers {
+			o := b.Outstanding()
+			held, ending, failing = held+o.Leases, ending+o.Ending, failing+o.Failing
+		}
+		gauge(leasesDesc, float64(held), "all")
+		gauge(leasesDesc, float64(ending), "ending")
+		gauge(leasesDesc, float64(failing), "failing")
 	}
 	counter(reviewDesc, m.review.kept.Load(), "kept")
 	counter(reviewDesc, m.review.revoked.Load(), "revoked")

@@ -86,6 +86,13 @@ func serve(path string, opts options, stderr io.Writer) (err error) {
 	defer b.months.follow(ctx)()
 	defer b.keeps.follow(ctx)()
 	defer b.review.follow(ctx)()
+	for _, br := range b.brokers {
+		stop, err := br.start(ctx)
+		if err != nil {
+			return err
+		}
+		defer stop()
+	}
 	if err := answer(ctx, listener, b, log); err != nil {
 		return err
 	}

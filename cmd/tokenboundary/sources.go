@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -68,10 +69,14 @@ func binds(cfg *config.Config) bool {
 
 // metadata adds to the metadata document what follows from the configuration.
 func metadata(cfg *config.Config) map[string]any {
-	if !binds(cfg) {
-		return nil
+	out := map[string]any{}
+	if binds(cfg) {
+		out["dpop_signing_alg_values_supported"] = identity.DPoPAlgorithms()
 	}
-	return map[string]any{"dpop_signing_alg_values_supported": identity.DPoPAlgorithms()}
+	if types := slices.Sorted(maps.Keys(details(cfg))); len(types) > 0 {
+		out["authorization_details_types_supported"] = append(types, "task")
+	}
+	return out
 }
 
 // trusted returns the source of one entry of trust.

@@ -20,7 +20,8 @@ func TestArguments(t *testing.T) {
 		says string
 	}{
 		{nil, 2, "a command is required"},
-		{[]string{"lineage", "trace"}, 2, `unknown command "lineage"`},
+		{[]string{"lineages", "trace"}, 2, `unknown command "lineages"`},
+		{[]string{"lineage", "trace"}, 2, "lineage trace: 0 arguments instead of 1"},
 		{[]string{"policy"}, 2, "policy: a command is required"},
 		{[]string{"policy", "enforce"}, 2, `policy: unknown command "enforce"`},
 		{[]string{"serve"}, 2, "--config is required"},

@@ -33,11 +33,13 @@ func (r *reader) config(top value) *Config {
 		"env":       func(v value) { r.env(v, c) },
 		"trust":     func(v value) { r.list(v, func(e value) { r.trust(e, c) }) },
 		"clients":   func(v value) { r.list(v, func(e value) { r.client(e, c) }) },
+		"brokers":   func(v value) { r.list(v, func(e value) { r.broker(e, c) }) },
 	}, "issuer", "listen", "store", "policies", "signing", "clients")
 	for _, set := range []struct{ key, dir string }{{"policies", c.Policies}, {"shadow", c.Shadow}} {
 		r.separate(found["signing"], "signing.dir", c.Signing.Dir, set.key, set.dir)
 		r.separate(found["store"], "store.bolt.path", c.Store.Bolt, set.key, set.dir)
 	}
+	r.brokered(c)
 	r.separate(found["shadow"], "shadow", c.Shadow, "policies", c.Policies)
 	r.separate(found["policies"], "policies", c.Policies, "shadow", c.Shadow)
 	return c

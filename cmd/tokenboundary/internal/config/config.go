@@ -30,6 +30,7 @@ type Config struct {
 	Env       map[string]any // first values of the facts that policies read as env
 	Trust     []Trust        // in the order in which they are tried
 	Clients   []Client
+	Brokers   []Broker
 }
 
 // Store says where state is kept. The zero value is memory.

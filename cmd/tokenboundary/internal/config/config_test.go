@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -14,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tokenboundary/tokenboundary"
+	"github.com/tokenboundary/tokenboundary/broker"
 	"github.com/tokenboundary/tokenboundary/cmd/tokenboundary/internal/config"
 	"github.com/tokenboundary/tokenboundary/store/postgres"
 )
@@ -49,6 +51,32 @@ clients:
     groups: [support-leads]
     person: alice@example.com
     auth: {client_secret_basic: {secret_file: crm.secret}}
+  - id: legacy
+    kind: resource
+    resource: https://legacy.example.com/
+    connections: [db, erp, files, wiki]
+    auth: {client_secret_basic: {secret_file: crm.secret}}
+brokers:
+  - client: legacy
+    sealing: {key_file: crm.secret}
+    connections:
+      db: {vault: {address: https://vault.example, namespace: team, ca_file: crm.secret, kind: dynamic, paths: {read: database/creds/reader}, fields: {user: username}, token_role: lease, journal: kv/leases, login: {jwt: {mount: boundary, role: broker, client: support-bot, resource: https://vault.example/}}}}
+      erp: {files: {key: crm.secret}}
+      wiki: {environ: {token: WIKI_TOKEN}}
+      files: {oauth: {token_endpoint: https://as.example/token, revocation_endpoint: https://as.example/revoke, client_id: b, client_secret_file: crm.secret, refresh_token_file: crm.secret, scopes: {read: [files.read]}, broad: true, ca_file: crm.secret}}
+    proxies:
+      - listen: 127.0.0.1:0
+        connection: erp
+        upstream: https://erp.example.com:8443
+        ca_file: crm.secret
+        routes: [{methods: [GET, HEAD], path: /v1/invoices/*, scopes: [invoices:read]}]
+        inject: {X-Api-Key: "{key}"}
+        request_headers: [X-Request-Id]
+        response_headers: [X-Total]
+        max_request: 1000
+        max_response: 2000
+        timeout: 5s
+        origin: https://proxy.example.com
 `
 
 // room returns a directory with every file that base names.
@@ -101,7 +129,7 @@ func TestEveryKeyIsRead(t *testing.T) {
 		{Kind: "kubernetes", Issuer: "https://k8s.example", Audience: "a", Keys: config.Keys{URI: "https://k8s.example/keys"}, MaxLifetime: 30 * time.Minute},
 	}, c.Trust)
 
-	require.Len(t, c.Clients, 3)
+	require.Len(t, c.Clients, 4)
 	require.Equal(t, tokenboundary.Client{
 		ID: "support-bot", Kind: tokenboundary.KindAgent,
 		Grants:      []tokenboundary.Grant{tokenboundary.ClientCredentials, tokenboundary.Exchange, tokenboundary.Refresh},
@@ -113,6 +141,36 @@ func TestEveryKeyIsRead(t *testing.T) {
 	require.Equal(t, tokenboundary.Client{
 		ID: "ops", Kind: tokenboundary.KindOperator, Groups: []string{"support-leads"}, Person: "alice@example.com",
 	}, c.Clients[2].Client)
+	require.Equal(t, []string{"db", "erp", "files", "wiki"}, c.Clients[3].Connections)
+	brokered(t, c, in)
+}
+
+// brokered checks what base says of a broker.
+func brokered(t *testing.T, c *config.Config, in func(string) string) {
+	require.Len(t, c.Brokers, 1)
+	b := c.Brokers[0]
+	require.Equal(t, []string{"legacy", in("crm.secret")}, []string{b.Client, b.Keys})
+	require.Equal(t, map[string]string{"key": in("crm.secret")}, b.Connections["erp"].Files)
+	require.Equal(t, map[string]string{"token": "WIKI_TOKEN"}, b.Connections["wiki"].Environ)
+	require.Equal(t, &config.OAuth{Secret: secret, Refresh: secret, CA: in("crm.secret"), Config: broker.OAuthConfig{
+		TokenURL: "https://as.example/token", RevocationURL: "https://as.example/revoke", ClientID: "b", Broad: true,
+		Scopes: map[string][]string{"read": {"files.read"}},
+	}}, b.Connections["files"].OAuth)
+	require.Equal(t, &config.Vault{CA: in("crm.secret"), Method: "jwt", Client: "support-bot", Resource: "https://vault.example/",
+		Config: broker.VaultConfig{
+			Address: "https://vault.example", Namespace: "team", Kind: broker.VaultDynamic, TokenRole: "lease", Journal: "kv/leases",
+			Paths: map[string]string{"read": "database/creds/reader"}, Fields: map[string]string{"user": "username"},
+			Login: broker.VaultLogin{Mount: "boundary", Role: "broker"},
+		}}, b.Connections["db"].Vault)
+	require.Len(t, b.Connections, 4)
+	require.Len(t, b.Proxies, 1)
+	require.Equal(t, []string{"127.0.0.1:0", in("crm.secret")}, []string{b.Proxies[0].Listen, b.Proxies[0].CA})
+	require.Equal(t, broker.ProxyConfig{
+		Connection: "erp", Upstream: &url.URL{Scheme: "https", Host: "erp.example.com:8443"},
+		Routes: []broker.Route{{Methods: []string{"GET", "HEAD"}, Path: "/v1/invoices/*", Scopes: []string{"invoices:read"}}},
+		Inject: map[string]string{"X-Api-Key": "{key}"}, RequestHeaders: []string{"X-Request-Id"}, ResponseHeaders: []string{"X-Total"},
+		MaxRequest: 1000, MaxResponse: 2000, Timeout: 5 * time.Second, Origin: "https://proxy.example.com",
+	}, b.Proxies[0].Config)
 }
 
 func TestWhatMayBeLeftOut(t *testing.T) {
@@ -143,6 +201,10 @@ func TestAPostgresStore(t *testing.T) {
 	}
 	require.Equal(t, &config.Postgres{DSN: connection, Migrate: true}, in("dsn: '"+connection+"'"))
 	require.Equal(t, &config.Postgres{DSN: connection, Migrate: true}, in("dsn_file: boundary.dsn"), "one trailing newline is ignored")
+	require.Equal(t, connection, string(in("dsn: x, pooled: true, listen: '"+connection+"'").Options.Listen))
+	require.Equal(t, connection, string(in("dsn: x, listen_file: boundary.dsn").Options.Listen))
+	require.True(t, in("dsn: x, silent: true").Options.Silent)
+	require.NotContains(t, fmt.Sprintf("%+v", in("dsn: x, listen: '"+connection+"'")), "the-password")
 	require.Equal(t, &config.Postgres{DSN: connection, Options: postgres.Options{
 		Schema: "tenants", Pooled: true, MaxConns: 12, Timeout: 3 * time.Second,
 	}}, in("dsn_file: boundary.dsn, schema: tenants, pooled: true, migrate: false, max_connections: 12, timeout: 3s"))
@@ -209,7 +271,7 @@ func TestTheFileItself(t *testing.T) {
 	for text, want := range map[string]string{
 		"":                        path + ": the document is empty",
 		"[]":                      path + ":1: must be a mapping",
-		base + "---\nissuer: x\n": path + ":29: more than one YAML document",
+		base + "---\nissuer: x\n": path + ":55: more than one YAML document",
 		base + "# \xff":           path + ": the document is not UTF-8",
 		"issuer: [\n":             path + ":1: not YAML: did not find expected node content",
 		"env: [" + strings.Repeat("x,", 200_000) + "]": path + ":1: env[199997]: too many values",

@@ -28,13 +28,26 @@ func (r *reader) postgres(v value) *Postgres {
 		"dsn_file":        into(&p.DSN, r.dsnFile),
 		"schema":          into(&p.Options.Schema, r.text),
 		"pooled":          into(&p.Options.Pooled, r.boolean),
+		"listen":          into(&p.Options.Listen, func(v value) postgres.ConnString { return postgres.ConnString(r.text(v)) }),
+		"listen_file":     into(&p.Options.Listen, func(v value) postgres.ConnString { return postgres.ConnString(r.dsnFile(v)) }),
+		"silent":          into(&p.Options.Silent, r.boolean),
 		"migrate":         into(&p.Migrate, r.boolean),
 		"max_connections": into(&p.Options.MaxConns, func(v value) int32 { return r.count(v, maxConns) }),
 		"timeout":         into(&p.Options.Timeout, func(v value) time.Duration { return r.duration(v, 100*time.Millisecond) }),
 	})
-	_, inline := found["dsn"]
-	if _, file := found["dsn_file"]; inline == file {
+	either := func(key string) (inline, file bool) {
+		_, inline = found[key]
+		_, file = found[key+"_file"]
+		return inline, file
+	}
+	if inline, file := either("dsn"); inline == file {
 		r.fail(v, "exactly one of dsn and dsn_file is required")
+	}
+	switch inline, file := either("listen"); {
+	case inline && file:
+		r.fail(v, "only one of listen and listen_file can be given")
+	case p.Options.Silent && (inline || file):
+		r.fail(v, "silent leaves nothing to listen to: give listen, or silent, or neither")
 	}
 	return p
 }
