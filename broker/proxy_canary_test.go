@@ -45,6 +45,7 @@ func TestAVaultThatMisbehaves(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			f := proxied(t)
 			f.get()
+			require.NoError(t, f.proxy.Flush(f.ctx)) // nothing else waits for the clock
 			f.tok = f.task("bot")
 			f.legacy.onFetch = func(ctx context.Context, out *issued) error {
 				out.Secret = secret(canary, canary)

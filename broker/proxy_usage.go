@@ -102,13 +102,13 @@ func (u *uses) take() (keys []useKey, batch []tokenboundary.Use) {
 func (u *uses) flush(ctx context.Context) error {
 	u.report.Lock()
 	defer u.report.Unlock()
+	keys, batch := u.take()
+	if len(batch) == 0 {
+		return nil
+	}
 	ctx, cancel := u.b.cfg.Clock.WithTimeout(ctx, reportTimeout)
 	defer cancel()
-	for {
-		keys, batch := u.take()
-		if len(batch) == 0 {
-			return nil
-		}
+	for ; len(batch) > 0; keys, batch = u.take() {
 		receipt, err := u.b.cfg.Governor.ReportUsage(ctx, u.b.cfg.Client, batch)
 		if err != nil { // it may have been counted all the same: twice is better than not at all
 			u.again(keys, batch)
@@ -125,6 +125,7 @@ func (u *uses) flush(ctx context.Context) error {
 			u.b.cfg.Logger.ErrorContext(ctx, "some uses of tokens were not counted", "entries", n, "first", string(receipt.Refused[0].Why))
 		}
 	}
+	return nil
 }
 
 // again puts back what could not be reported, and sets the next try.
