@@ -66,7 +66,8 @@ func tokenChecks() []check {
 				want: refused(tb.CodeInvalidGrant, "refresh_token", "not a refresh token of this boundary")},
 			cell{on: on("retire_refresh"), wrong: presents(other),
 				want: shown("active")},
-			cell{on: on("active"), wrong: func(x *try) { x.id = x.task.TaskID }, want: nothing},
+			cell{on: on("active"), given: func(x *try) { x.cred = bySecret("ops") }, wrong: func(x *try) { x.id = x.task.TaskID },
+				want: nothing},
 		), []exempt{settled, roots, {others.why, but(others.on, "active")}}},
 		{"credential_kind", []cell{
 			{on: exchanges, wrong: func(x *try) { x.req.Subject = bySecret("researcher") },

@@ -5,12 +5,16 @@ import (
 	"encoding/json"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/tokenboundary/tokenboundary"
 )
 
 // maxToken bounds a token, in bytes.
 const maxToken = 16 << 10
+
+// maxLife bounds the life that a token says it has, in seconds.
+const maxLife = 1 << 32
 
 // sound refuses what is no token of the kind that the session asks for.
 func (s *Session) sound(g Granted) error {
@@ -27,8 +31,9 @@ func (s *Session) sound(g Granted) error {
 	return nil
 }
 
-// accept compares what was granted with what the call needs: neither less nor more, for its resource, in this task.
-func (s *Session) accept(c Call, g Granted) (names, error) {
+// accept compares what was granted with what the call needs: neither less nor more, for its resource, in this task. Where the
+// token says that it ends sooner than the answer does, that counts.
+func (s *Session) accept(c Call, g *Granted) (names, error) {
 	if g.TaskID != s.id {
 		return names{}, unacceptable("a token of another task")
 	}
@@ -43,8 +48,17 @@ func (s *Session) accept(c Call, g Granted) (names, error) {
 		return names{}, nil
 	case len(claims.Audience) != 1 || fold(claims.Audience[0]) != fold(c.Resource):
 		return names{}, unacceptable("a token for another audience")
+	case claims.Task != nil && claims.Task.ID != s.id.String():
+		return names{}, unacceptable("a token of another task")
 	}
 	if err := s.compare(c, strings.Fields(claims.Scope)); err != nil {
+		return names{}, err
+	}
+	bound := claims.Confirm != nil
+	if claims.ExpiresAt > 0 && claims.IssuedAt > 0 {
+		g.ExpiresIn = min(g.ExpiresIn, time.Duration(min(claims.ExpiresAt-claims.IssuedAt, maxLife))*time.Second)
+	}
+	if err := s.sound(Granted{Access: g.Access, ExpiresIn: g.ExpiresIn, Bound: bound}); err != nil {
 		return names{}, err
 	}
 	ids := append(claims.Lineage, claims.ID, claims.Grant, s.id.String())

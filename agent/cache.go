@@ -32,6 +32,7 @@ type entry struct {
 	flight *flight
 	pause  time.Time // until when err is the answer
 	err    error
+	spared time.Time // until when the token stays although a resource does not accept it
 }
 
 // flight is one exchange that any number of callers wait for. Token and err are set before done is closed.
@@ -148,6 +149,24 @@ func (k *tokens) reject(c Call, value string) {
 	if e := k.all[string(c.appendKey(nil))]; e != nil && e.token != nil && e.token.AccessToken == value {
 		e.token = nil
 	}
+}
+
+// spare lets the token of a call stay for a while, although a resource accepts neither it nor the one before: what such a
+// resource refuses must not cost a derivation each time, since they are those of the whole task.
+func (k *tokens) spare(c Call, value string, now time.Time) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if e := k.all[string(c.appendKey(nil))]; e != nil && e.token != nil && e.token.AccessToken == value {
+		e.spared = now.Add(maxPause)
+	}
+}
+
+// isSpared reports whether the token of a call stays.
+func (k *tokens) isSpared(c Call, value string, now time.Time) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	e := k.all[string(c.appendKey(nil))]
+	return e != nil && e.token != nil && e.token.AccessToken == value && now.Before(e.spared)
 }
 
 // drop drops every token that r may concern, and lets none be kept that was asked for before.

@@ -24,7 +24,7 @@ func (s *Session) derive(ctx context.Context, c Call) (*oauth2.Token, names, err
 	if err != nil {
 		return nil, names{}, err
 	}
-	n, err := s.accept(c, g)
+	n, err := s.accept(c, &g)
 	if err != nil {
 		return nil, names{}, err
 	}

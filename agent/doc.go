@@ -19,8 +19,8 @@
 // Nothing here decides; the boundary does. But what it answers is not believed beyond what was asked for: a token with
 // fewer scopes than the call needs is an *InsufficientScopeError before any request is made with it, and one with more, for
 // another audience, without an end, of type N_A, or bound to a key or not bound otherwise than was asked for is refused.
-// The audience and the scopes inside a token can be compared only where it is an access token of RFC 9068; nothing can be
-// seen inside an opaque one, and no signature is verified here. That is the resource's part.
+// What a token says itself (audience, scopes, task, key, end) can be compared only where it is an access token of RFC 9068;
+// nothing can be seen inside an opaque one, and no signature is verified here. That is the resource's part.
 //
 // # Failure
 //

@@ -47,8 +47,11 @@ func (s *Session) read(after *uint64) (news bool, err error) {
 		if err != nil {
 			return news, err
 		}
-		if r.Seq <= *after { // told before
+		switch {
+		case r.Seq <= *after: // told before
 			continue
+		case *after != 0 && r.Seq != *after+1: // entries were missed
+			s.tokens.drop(all)
 		}
 		*after, news = r.Seq, true
 		s.heed(r)

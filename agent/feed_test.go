@@ -145,3 +145,40 @@ func TestAFeedThatFailsDropsOnlyWhatItMissed(t *testing.T) {
 	_, err = changes(t, s, readCases, tok.AccessToken)
 	require.NoError(t, err)
 }
+
+// TestAFeedThatSkipsDropsEverything: what it left out may have concerned any token.
+func TestAFeedThatSkipsDropsEverything(t *testing.T) {
+	w := newWorld(t)
+	cfg := w.config(w.local())
+	next, read := make(chan uint64), make(chan uint64)
+	cfg.Revocations = func(ctx context.Context, after uint64) iter.Seq2[lineage.Revocation, error] {
+		return func(yield func(lineage.Revocation, error) bool) {
+			select {
+			case read <- after:
+			case <-ctx.Done():
+				return
+			}
+			select {
+			case seq := <-next:
+				yield(lineage.Revocation{Seq: seq, Selector: lineage.Selector{Kind: lineage.SelectToken, Value: lineage.IDOf(nil).String()}, Action: lineage.Cut}, nil)
+			case <-ctx.Done():
+			}
+		}
+	}
+	s := w.start(t, cfg)
+	require.EqualValues(t, 0, <-read)
+	first, err := s.Token(t.Context(), readCases)
+	require.NoError(t, err)
+	for _, seq := range []uint64{7, 8} { // the first is where the feed begins
+		next <- seq
+		require.Equal(t, seq, <-read)
+	}
+	same, err := s.Token(t.Context(), readCases)
+	require.NoError(t, err)
+	require.Equal(t, first.AccessToken, same.AccessToken, "none of them concerns it")
+	next <- 10
+	require.EqualValues(t, 10, <-read)
+	other, err := s.Token(t.Context(), readCases)
+	require.NoError(t, err)
+	require.NotEqual(t, first.AccessToken, other.AccessToken)
+}

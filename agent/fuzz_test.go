@@ -19,15 +19,18 @@ func FuzzAnswer(f *testing.F) {
 	f.Add("eyJ0eXAiOiJhdCtqd3QifQ.eyJhdWQiOiJodHRwczovL2NybS5leGFtcGxlLyIsInNjb3BlIjoiYSJ9.c2ln", "a", 1)
 	f.Add("eyJ0eXAiOiJhdCtqd3QifQ.eyJhdWQiOlsiaHR0cHM6Ly9jcm0uZXhhbXBsZS8iLCJ4Il0sInNjb3BlIjoiYSBiIn0.c2ln", "a b", 0)
 	f.Add("eyJ0eXAiOiJhdCtqd3QifQ.bm8.", "b", -1)
+	f.Add("eyJ0eXAiOiJhdCtqd3QifQ.eyJhdWQiOlsiaHR0cHM6Ly9jcm0uZXhhbXBsZS8iXSwic2NvcGUiOiJhIiwiaWF0Ijo5LCJleHAiOjh9.", "a", 300)
 	f.Add("..", "", 300)
 	s := &Session{id: lineage.IDOf([]byte("task"))}
 	c := Call{Resource: "https://crm.example/", Scopes: []string{"a"}}
-	f.Fuzz(func(t *testing.T, token, scopes string, life int) {
-		g := Granted{Scopes: strings.Fields(scopes), ExpiresIn: time.Duration(life), TaskID: s.id}
+	f.Fuzz(func(t *testing.T, token, scopes string, seconds int) {
+		g := Granted{Scopes: strings.Fields(scopes), ExpiresIn: time.Duration(seconds), TaskID: s.id}
 		g.Access.Value = token
 		sound := s.sound(g) == nil
-		require.Equal(t, token != "" && len(token) <= maxToken && life > 0, sound)
-		n, err := s.accept(c, g)
+		require.Equal(t, token != "" && len(token) <= maxToken && seconds > 0, sound)
+		life := g.ExpiresIn
+		n, err := s.accept(c, &g)
+		require.LessOrEqual(t, g.ExpiresIn, life)
 		if err != nil {
 			require.Zero(t, n)
 			return

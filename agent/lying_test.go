@@ -44,32 +44,36 @@ func TestATokenEndpointThatLiesIsNotBelieved(t *testing.T) {
 		"says no scope":       {good(narrow, ``), "", 200, nil, ""},
 		"opaque":              {good("opaque", ``), "", 200, nil, ""},
 		"another kind of JWT": {good(jwt("JWT", `{"aud":"else"}`), ``), "", 200, nil, ""},
+		"its task inside":     {good(jwt("at+jwt", `{"aud":"https://crm.example/","scope":"cases:read","task":{"id":"`+task+`"}}`), ``), "", 200, nil, ""},
 		"other spelling":      {good(jwt("application/AT+jwt", `{"aud":["HTTPS://CRM.example:443/"],"scope":"cases:read"}`), ``), "", 200, nil, ""},
 
-		"wider":            {good(narrow, `,"scope":"cases:read cases:write"`), "", 200, tokenboundary.ErrUnavailable, "more scopes"},
-		"wider inside":     {good(jwt("at+jwt", `{"aud":"https://crm.example/","scope":"cases:read admin"}`), ``), "", 200, tokenboundary.ErrUnavailable, "more scopes"},
-		"other scope":      {good(narrow, `,"scope":"cases:write"`), "", 200, tokenboundary.ErrUnavailable, "none of the scopes"},
-		"less inside":      {good(jwt("at+jwt", `{"aud":"https://crm.example/"}`), ``), "", 200, tokenboundary.ErrDenied, "cases:read"},
-		"wrong audience":   {good(jwt("at+jwt", `{"aud":"https://mail.example/","scope":"cases:read"}`), ``), "", 200, tokenboundary.ErrUnavailable, "another audience"},
-		"more audiences":   {good(jwt("at+jwt", `{"aud":["https://crm.example/","https://mail.example/"],"scope":"cases:read"}`), ``), "", 200, tokenboundary.ErrUnavailable, "another audience"},
-		"no audience":      {good(jwt("at+jwt", `{"scope":"cases:read"}`), ``), "", 200, tokenboundary.ErrUnavailable, "another audience"},
-		"unreadable":       {good(jwt("at+jwt", `{"aud":1}`), ``), "", 200, tokenboundary.ErrUnavailable, "cannot be read"},
-		"another task":     {strings.Replace(good(narrow, ``), task, lineage.IDOf(nil).String(), 1), "", 200, tokenboundary.ErrUnavailable, "another task"},
-		"no task":          {strings.Replace(good(narrow, ``), "task_id", "x", 1), "", 200, tokenboundary.ErrUnavailable, "another task"},
-		"no expiry":        {strings.Replace(good(narrow, ``), "expires_in", "x", 1), "", 200, tokenboundary.ErrUnavailable, "no expires_in"},
-		"expired":          {strings.Replace(good(narrow, ``), ":300", ":0", 1), "", 200, tokenboundary.ErrUnavailable, "no expires_in"},
-		"negative":         {strings.Replace(good(narrow, ``), ":300", ":-1", 1), "", 200, tokenboundary.ErrUnavailable, "no expires_in"},
-		"N_A":              {strings.Replace(good(narrow, ``), "Bearer", "N_A", 1), "", 200, tokenboundary.ErrUnavailable, "token_type"},
-		"unbound DPoP":     {strings.Replace(good(narrow, ``), "Bearer", "DPoP", 1), "", 200, tokenboundary.ErrUnavailable, "token_type"},
-		"no access token":  {strings.Replace(good(narrow, ``), "type:access_token", "type:id_token", 1), "", 200, tokenboundary.ErrUnavailable, "issued_token_type"},
-		"line break":       {good("a\r\nX-Evil: 1", ``), "", 200, tokenboundary.ErrUnavailable, "access_token"},
-		"HTML":             {"<html>sign in</html>", "text/html", 200, tokenboundary.ErrUnavailable, "not a JSON object"},
-		"HTML error":       {"<html>sign in</html>", "text/html", 502, tokenboundary.ErrUnavailable, "server_error"},
-		"refusal":          {`{"error":"invalid_target"}`, "", 400, tokenboundary.ErrDenied, "invalid_target"},
-		"redirect":         {`{}`, "", 302, tokenboundary.ErrUnavailable, "server_error"},
-		"breaks off":       {good(narrow, ``)[:40], "", 200, tokenboundary.ErrUnavailable, "not a JSON object"},
-		"never ends":       {"", "endless", 200, tokenboundary.ErrUnavailable, "too long"},
-		"secret in answer": {`{"error":"` + secret("bot") + `"}`, "", 500, tokenboundary.ErrUnavailable, ""},
+		"wider":             {good(narrow, `,"scope":"cases:read cases:write"`), "", 200, tokenboundary.ErrUnavailable, "more scopes"},
+		"wider inside":      {good(jwt("at+jwt", `{"aud":"https://crm.example/","scope":"cases:read admin"}`), ``), "", 200, tokenboundary.ErrUnavailable, "more scopes"},
+		"other scope":       {good(narrow, `,"scope":"cases:write"`), "", 200, tokenboundary.ErrUnavailable, "none of the scopes"},
+		"less inside":       {good(jwt("at+jwt", `{"aud":"https://crm.example/"}`), ``), "", 200, tokenboundary.ErrDenied, "cases:read"},
+		"wrong audience":    {good(jwt("at+jwt", `{"aud":"https://mail.example/","scope":"cases:read"}`), ``), "", 200, tokenboundary.ErrUnavailable, "another audience"},
+		"more audiences":    {good(jwt("at+jwt", `{"aud":["https://crm.example/","https://mail.example/"],"scope":"cases:read"}`), ``), "", 200, tokenboundary.ErrUnavailable, "another audience"},
+		"no audience":       {good(jwt("at+jwt", `{"scope":"cases:read"}`), ``), "", 200, tokenboundary.ErrUnavailable, "another audience"},
+		"unreadable":        {good(jwt("at+jwt", `{"aud":1}`), ``), "", 200, tokenboundary.ErrUnavailable, "cannot be read"},
+		"another task":      {strings.Replace(good(narrow, ``), task, lineage.IDOf(nil).String(), 1), "", 200, tokenboundary.ErrUnavailable, "another task"},
+		"other task inside": {good(jwt("at+jwt", `{"aud":"https://crm.example/","scope":"cases:read","task":{"id":"else"}}`), ``), "", 200, tokenboundary.ErrUnavailable, "another task"},
+		"bound inside":      {good(jwt("at+jwt", `{"aud":"https://crm.example/","scope":"cases:read","cnf":{"jkt":"k"}}`), ``), "", 200, tokenboundary.ErrUnavailable, "bound to a key"},
+		"ends inside":       {good(jwt("at+jwt", `{"aud":"https://crm.example/","scope":"cases:read","iat":1772366400,"exp":1772366400}`), ``), "", 200, tokenboundary.ErrUnavailable, "without an end"},
+		"no task":           {strings.Replace(good(narrow, ``), "task_id", "x", 1), "", 200, tokenboundary.ErrUnavailable, "another task"},
+		"no expiry":         {strings.Replace(good(narrow, ``), "expires_in", "x", 1), "", 200, tokenboundary.ErrUnavailable, "no expires_in"},
+		"expired":           {strings.Replace(good(narrow, ``), ":300", ":0", 1), "", 200, tokenboundary.ErrUnavailable, "no expires_in"},
+		"negative":          {strings.Replace(good(narrow, ``), ":300", ":-1", 1), "", 200, tokenboundary.ErrUnavailable, "no expires_in"},
+		"N_A":               {strings.Replace(good(narrow, ``), "Bearer", "N_A", 1), "", 200, tokenboundary.ErrUnavailable, "token_type"},
+		"unbound DPoP":      {strings.Replace(good(narrow, ``), "Bearer", "DPoP", 1), "", 200, tokenboundary.ErrUnavailable, "token_type"},
+		"no access token":   {strings.Replace(good(narrow, ``), "type:access_token", "type:id_token", 1), "", 200, tokenboundary.ErrUnavailable, "issued_token_type"},
+		"line break":        {good("a\r\nX-Evil: 1", ``), "", 200, tokenboundary.ErrUnavailable, "access_token"},
+		"HTML":              {"<html>sign in</html>", "text/html", 200, tokenboundary.ErrUnavailable, "not a JSON object"},
+		"HTML error":        {"<html>sign in</html>", "text/html", 502, tokenboundary.ErrUnavailable, "server_error"},
+		"refusal":           {`{"error":"invalid_target"}`, "", 400, tokenboundary.ErrDenied, "invalid_target"},
+		"redirect":          {`{}`, "", 302, tokenboundary.ErrUnavailable, "server_error"},
+		"breaks off":        {good(narrow, ``)[:40], "", 200, tokenboundary.ErrUnavailable, "not a JSON object"},
+		"never ends":        {"", "endless", 200, tokenboundary.ErrUnavailable, "too long"},
+		"secret in answer":  {`{"error":"` + secret("bot") + `"}`, "", 500, tokenboundary.ErrUnavailable, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
@@ -192,4 +196,27 @@ func TestARemoteNeedsASecureIssuer(t *testing.T) {
 	require.ErrorContains(t, err, "Local.Governor and Local.Client are required")
 	require.ErrorIs(t, w.remote().SetTask(t.Context(), lineage.ID{}, tokenboundary.TaskCompleted), tokenboundary.ErrInvalid)
 	require.ErrorIs(t, w.remote().SetTask(t.Context(), lineage.IDOf(nil), tokenboundary.TaskRevoked), tokenboundary.ErrInvalid)
+}
+
+// TestATokenIsKeptForNoLongerThanItSays: the answer counts from when it was asked for, and the token from when it was made.
+func TestATokenIsKeptForNoLongerThanItSays(t *testing.T) {
+	w := newWorld(t)
+	task := lineage.IDOf([]byte("task")).String()
+	asked := 0
+	srv := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		asked++
+		now := w.clock.Now().Unix()
+		token := jwt("at+jwt", fmt.Sprintf(`{"aud":%q,"scope":"cases:read","iat":%d,"exp":%d}`, crm, now, now+20))
+		rw.Header().Set("Content-Type", "application/json")
+		_, _ = fmt.Fprintf(rw, `{"access_token":%q,"token_type":"Bearer","expires_in":300,%s,"task_id":%q}`, token, ourType, task)
+	}))
+	defer srv.Close()
+	s := w.start(t, w.config(agent.Remote{Issuer: srv.URL, Auth: exchange.Basic("bot", secret("bot"))}))
+	tok, err := s.Token(t.Context(), readCases)
+	require.NoError(t, err)
+	require.Equal(t, w.clock.Now().Add(15*time.Second).Unix(), tok.Expiry.Unix(), "a quarter before its end")
+	w.clock.Add(15 * time.Second)
+	_, err = s.Token(t.Context(), readCases)
+	require.NoError(t, err)
+	require.Equal(t, 3, asked)
 }

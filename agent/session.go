@@ -113,12 +113,28 @@ func (t source) Token() (*oauth2.Token, error) { return t.s.Token(t.ctx, t.call)
 // Reject says that a resource did not accept a token of this call: t is not handed out again. Another one that was had in
 // the meantime stays.
 func (s *Session) Reject(c Call, t *oauth2.Token) {
+	if c, err := s.call(c); err == nil && t != nil {
+		s.tokens.reject(c, t.AccessToken)
+	}
+}
+
+// call returns a Call as it is kept.
+func (s *Session) call(c Call) (Call, error) {
 	if c.Connection == "" {
 		c.Connection = s.cfg.Connection
 	}
-	if c, err := c.normal(); err == nil && t != nil {
-		s.tokens.reject(c, t.AccessToken)
+	return c.normal()
+}
+
+func (s *Session) spare(c Call, t *oauth2.Token) {
+	if c, err := s.call(c); err == nil {
+		s.tokens.spare(c, t.AccessToken, s.cfg.Clock.Now())
 	}
+}
+
+func (s *Session) spared(c Call, t *oauth2.Token) bool {
+	c, err := s.call(c)
+	return err == nil && s.tokens.isSpared(c, t.AccessToken, s.cfg.Clock.Now())
 }
 
 // TaskID returns the id of the session's task.

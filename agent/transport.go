@@ -29,7 +29,8 @@ var _ http.RoundTripper = (*Transport)(nil)
 //
 // A token goes to the places of rules only, and never along with a redirect from one host to another. An Authorization or
 // DPoP header that the request has already is dropped. After an answer of 401 the token is not used again, and the request
-// is repeated once with another one, if its body can be had again. Base is http.DefaultTransport where it is nil. The error
+// is repeated once with another one, if its body can be had again. Where that is refused too, it is not replaced for a minute:
+// every token costs the task one of its derivations. Base is http.DefaultTransport where it is nil. The error
 // wraps tokenboundary.ErrInvalid.
 func (s *Session) Transport(base http.RoundTripper, rules Rules) (*Transport, error) {
 	if base == nil {
@@ -65,11 +66,14 @@ func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err != nil || resp.StatusCode != http.StatusUnauthorized {
 		return resp, err
 	}
-	t.session.Reject(c, token)
-	if err := stepUp(resp.Header); err != nil {
+	if err := stepUp(resp.Header); err != nil { // another token of the task would not help
 		drain(resp)
 		return nil, err
 	}
+	if t.session.spared(c, token) {
+		return resp, nil
+	}
+	t.session.Reject(c, token)
 	body, again := replay(r)
 	if !again {
 		return resp, nil
@@ -81,7 +85,7 @@ func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	resp, err = t.send(r, body, token)
 	if err == nil && resp.StatusCode == http.StatusUnauthorized {
-		t.session.Reject(c, token)
+		t.session.spare(c, token)
 	}
 	return resp, err
 }

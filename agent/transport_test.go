@@ -284,16 +284,41 @@ func TestATokenThatIsNotAcceptedIsReplacedOnce(t *testing.T) {
 	})
 }
 
-func TestAResourceThatAcceptsNothingIsAskedTwice(t *testing.T) {
+// TestAResourceThatAcceptsNothingSpendsNoBudget: what it refuses is replaced once, and then not before a minute has passed.
+// The derivations are those of the whole task.
+func TestAResourceThatAcceptsNothingSpendsNoBudget(t *testing.T) {
 	w := newWorld(t)
-	home := w.api(t, func(rw http.ResponseWriter, _ *http.Request) bool { rw.WriteHeader(401); return true })
-	s := w.at(t, w.local(), home)
+	refuses := true
+	home := w.api(t, func(rw http.ResponseWriter, _ *http.Request) bool {
+		if refuses {
+			rw.WriteHeader(401)
+		}
+		return refuses
+	})
+	s := w.at(t, w.remote(), home)
 	c := client(t, s, agent.Rules{Allow: []agent.Rule{reads(home)}})
-	resp, err := do(t, c, t.Context(), "GET", home.URL, nil)
-	require.NoError(t, err)
-	require.Equal(t, 401, resp.StatusCode)
+	get := func(status int) {
+		t.Helper()
+		resp, err := do(t, c, t.Context(), "GET", home.URL, nil)
+		require.NoError(t, err)
+		require.Equal(t, status, resp.StatusCode)
+	}
+	start := w.count("token-exchange")
+	get(401)
 	require.Len(t, home.requests(), 2)
 	require.NotEqual(t, home.requests()[0].Header, home.requests()[1].Header)
+	for range 10 {
+		get(401)
+	}
+	require.Len(t, home.requests(), 12, "one for each")
+	require.Equal(t, start+2, w.count("token-exchange"))
+	refuses = false
+	get(200)
+	require.Equal(t, start+2, w.count("token-exchange"), "the token may have been good")
+	refuses = true
+	w.clock.Add(time.Minute)
+	get(401)
+	require.Equal(t, start+3, w.count("token-exchange"))
 }
 
 func TestAStepUpIsTyped(t *testing.T) {

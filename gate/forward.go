@@ -20,7 +20,7 @@ func (p *pass) forward(ctx context.Context, auth exchange.Authenticator) (exchan
 	ctx, cancel := context.WithTimeout(ctx, p.g.cfg.Timeout)
 	defer cancel()
 	c := exchange.Client{Endpoint: p.g.cfg.Token, Auth: p.spelt(auth), HTTPClient: p.g.cfg.HTTPClient}
-	params := exchange.Params{Resource: p.decision.Granted.Resources(), Scopes: scopesOf(p.decision)}
+	params := exchange.Params{Resource: p.decision.Granted.Resources(), Scopes: p.decision.Scopes()}
 	var res exchange.Result
 	var err error
 	switch p.req.Grant {
@@ -48,7 +48,7 @@ func (p *pass) spelt(auth exchange.Authenticator) exchange.Authenticator {
 			form.Del("resource")
 		}
 		if name := p.g.cfg.ConnectionParameter; name != "" {
-			form.Set(name, p.connection())
+			form.Set(name, p.decision.Token().Body.Connection)
 		}
 		if auth(ctx, form, header) != nil {
 			return errCredential

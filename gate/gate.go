@@ -38,7 +38,8 @@ type Config struct {
 	// ConnectionParameter is the parameter by which the endpoint knows the connection, as connector_id is for Dex. Empty:
 	// it does not know it.
 	ConnectionParameter string
-	// HTTPClient sends the requests. Nil: one of its own. Its CheckRedirect is not used: no redirect is followed.
+	// HTTPClient sends the requests. Nil: one of its own. Its CheckRedirect and Jar are not used: no redirect is followed, and no
+	// cookie is kept.
 	HTTPClient *http.Client
 	// Timeout bounds how long the endpoint may take. Zero: ten seconds.
 	Timeout time.Duration
@@ -84,6 +85,7 @@ func New(cfg Config) (*Gate, error) {
 	}
 	own := *cfg.HTTPClient
 	own.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	own.Jar = nil // a session of one client must not be another's
 	cfg.HTTPClient = &own
 	if cfg.ResourceParameter == "" {
 		cfg.ResourceParameter = "resource"

@@ -30,7 +30,7 @@ func genericAnswer(d tokenboundary.Decision) Answer {
 		return Answer{http.StatusOK, genericDecision{Decision: d.ID, Error: d.Code, Parameter: d.Parameter}}
 	}
 	out := genericDecision{
-		Allow: true, Decision: d.ID, Scopes: scopesOf(d), Resource: d.Audience, Details: d.Granted.Details,
+		Allow: true, Decision: d.ID, Scopes: d.Scopes(), Resource: d.Audience, Details: d.Granted.Details,
 		ExpiresAt: d.ExpiresAt.Unix(), Subject: d.Subject.ID, Family: d.Family, Task: d.TaskID,
 	}
 	for _, a := range d.Actors {
@@ -40,12 +40,4 @@ func genericAnswer(d tokenboundary.Decision) Answer {
 		out.Pending = &tokenboundary.Decision{ID: d.ID, Effect: d.Effect, Pending: d.Pending}
 	}
 	return Answer{http.StatusOK, out}
-}
-
-// scopesOf returns the scopes of the token, which are the same at each of its resources.
-func scopesOf(d tokenboundary.Decision) []string {
-	if len(d.Granted.Access) == 0 {
-		return nil
-	}
-	return d.Granted.Access[0].Scopes
 }

@@ -80,8 +80,11 @@ func (h *Hook) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		if e.Status >= http.StatusInternalServerError {
 			level, attrs = slog.LevelError, append(attrs, slog.String("cause", err.Error()))
 		}
-		if e.Status == http.StatusUnauthorized {
+		switch e.Status {
+		case http.StatusUnauthorized:
 			w.Header().Set("WWW-Authenticate", `ApiKey realm="tokenboundary"`)
+		case http.StatusMethodNotAllowed:
+			w.Header().Set("Allow", http.MethodPost)
 		}
 	}
 	h.cfg.Logger.LogAttrs(ctx, level, "hook", append(attrs, slog.Int("status", answer.Status))...)

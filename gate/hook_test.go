@@ -86,6 +86,7 @@ func TestACallIsBoundedAndUnambiguous(t *testing.T) {
 		r := w.call(url, c.body, change...)
 		require.Equal(t, c.status, r.status, name)
 		require.Contains(t, r.at("error_description"), c.why, name)
+		require.Equal(t, c.status == 405, r.header.Get("Allow") == "POST", name)
 	}
 	require.Empty(t, w.facts, "nothing was decided")
 	require.Equal(t, 200, w.call(url, good).status, "positive control")

@@ -2,9 +2,11 @@ package gate_test
 
 import (
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"io"
 	"net/http"
+	"net/http/cookiejar"
 	"net/http/httptest"
 	"strings"
 	"testing"
@@ -66,6 +68,15 @@ func TestATokenThatIsGoodForMoreIsARecordedDenialAndRevoked(t *testing.T) {
 		"wider, and allowed": {"read", func(b map[string]any) { b["scope"] = "read write" }, tb.CodeInvalidScope, "malformed"},
 		"longer":             {"read", func(b map[string]any) { b["expires_in"] = 301 }, tb.CodeInvalidRequest, "the host cannot set the lifetime"},
 		"for years":          {"read", func(b map[string]any) { b["expires_in"] = 1 << 30 }, tb.CodeInvalidRequest, "the host cannot set the lifetime"},
+
+		"wider inside":            {"read", minted(`{"aud":"https://crm.example/","scope":"read admin"}`), tb.CodeInvalidScope, "the host cannot narrow scopes; allowed: read"},
+		"wider inside, as a list": {"read", minted(`{"aud":"https://crm.example/","scp":["read","admin"]}`), tb.CodeInvalidScope, "the host cannot narrow scopes; allowed: read"},
+		"for another resource":    {"read", minted(`{"aud":"https://mail.example/","scope":"read"}`), tb.CodeInvalidTarget, "malformed"},
+		"for more resources":      {"read", minted(`{"aud":["https://crm.example/","account"],"scope":"read"}`), tb.CodeInvalidTarget, "malformed"},
+		"longer inside":           {"read", minted(`{"aud":"https://crm.example/","iat":1772366400,"exp":1772370000}`), tb.CodeInvalidRequest, "the host cannot set the lifetime"},
+		"for years inside":        {"read", minted(`{"aud":"https://crm.example/","exp":2772366400}`), tb.CodeInvalidRequest, "the host cannot set the lifetime"},
+		"ambiguous inside":        {"read", minted(`{"aud":"https://mail.example/","aud":"https://crm.example/"}`), tb.CodeInvalidTarget, "malformed"},
+		"no audience that can be": {"read", minted(`{"aud":{}}`), tb.CodeInvalidTarget, "malformed"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
@@ -81,6 +92,34 @@ func TestATokenThatIsGoodForMoreIsARecordedDenialAndRevoked(t *testing.T) {
 			})
 			require.Len(t, f.revoked(), 2, "the access token and the refresh token")
 		})
+	}
+}
+
+// minted makes the server answer with a JWT of its own, which says something of itself.
+func minted(claims string) func(map[string]any) {
+	return func(b map[string]any) {
+		b64 := base64.RawURLEncoding.EncodeToString
+		b["access_token"] = b64([]byte(`{"alg":"RS256","typ":"JWT"}`)) + "." + b64([]byte(claims)) + ".c2ln"
+	}
+}
+
+func TestATokenThatSaysWhatWasDecidedIsReleased(t *testing.T) {
+	for name, claims := range map[string]string{
+		"all of it":  `{"aud":["https://crm.example/"],"scope":"read","iat":1772366400,"exp":1772366700}`,
+		"less of it": `{"aud":"https://crm.example/","scope":"","exp":1772366500.5}`,
+		"nothing":    `{}`,
+		"other":      `{"scope":null,"groups":["admin"],"exp":1772366700.5,"iat":1772366400.7}`,
+	} {
+		w := newWorld(t)
+		f := w.foreign()
+		f.lie = says(minted(claims))
+		require.Equal(t, 200, w.form(w.gate(f), "bot", ask("scope", "read")).status, name)
+	}
+	w := newWorld(t)
+	f := w.foreign()
+	for _, opaque := range []string{"a.b.c", "a.e30", "....", "x.bm8.y"} {
+		f.lie = says(func(b map[string]any) { b["access_token"] = opaque })
+		require.Equal(t, 200, w.form(w.gate(f), "bot", ask("scope", "read")).status, opaque)
 	}
 }
 
@@ -246,4 +285,25 @@ func TestWhatWasMintedIsRecordedWhoeverHasGone(t *testing.T) {
 	require.ErrorIs(t, err, context.Canceled)
 	s.Close() // when the last request has ended
 	require.Len(t, w.records(lineage.KindToken), 1)
+}
+
+func TestACookieOfTheServerIsNotKept(t *testing.T) {
+	w := newWorld(t)
+	f := w.foreign()
+	f.lie = func(h http.Handler) http.Handler {
+		return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+			http.SetCookie(rw, &http.Cookie{Name: "session", Value: "of-bot"})
+			h.ServeHTTP(rw, r)
+		})
+	}
+	to := w.gate(f, func(c *gate.Config) {
+		jar, err := cookiejar.New(nil)
+		require.NoError(t, err)
+		c.HTTPClient = &http.Client{Jar: jar}
+	})
+	for _, client := range []string{"bot", "other"} {
+		require.Equal(t, 200, w.form(to, client, ask()).status)
+		r, _ := f.last()
+		require.Empty(t, r.Cookies())
+	}
 }

@@ -31,7 +31,7 @@ func (g *Gate) serve(ctx context.Context, r *http.Request) (*pass, error) {
 		return p, problem(http.StatusMethodNotAllowed, "only POST is allowed")
 	}
 	f, malformed := exchange.ReadForm(r)
-	cred, err := credentialOf(r, f, malformed)
+	cred, err := exchange.FormCredential(r, f, malformed)
 	if err != nil {
 		return p, err
 	}
@@ -110,7 +110,7 @@ func (p *pass) decide(ctx context.Context) error {
 		return err
 	case d.Effect != tokenboundary.Allow:
 		return &tokenboundary.DeniedError{Decision: d}
-	case len(scopesOf(d)) == 0:
+	case len(d.Scopes()) == 0:
 		return p.object(ctx, tokenboundary.Request{Malformed: tokenboundary.CodeInvalidScope})
 	}
 	return nil

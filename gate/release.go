@@ -63,7 +63,7 @@ func (p *pass) release(ctx context.Context, res exchange.Result) error {
 
 // check refuses a token that is good for more than was granted, or for longer.
 func (p *pass) check(ctx context.Context, res exchange.Result) error {
-	granted := scopesOf(p.decision)
+	granted := p.decision.Scopes()
 	as := p.req
 	switch {
 	case slices.ContainsFunc(res.Scopes, func(s string) bool { return !slices.Contains(granted, s) }):
@@ -71,7 +71,10 @@ func (p *pass) check(ctx context.Context, res exchange.Result) error {
 	case res.ExpiresIn > p.lifetime():
 		as.Enforce, as.Lifetime = enforced&^tokenboundary.CapLifetime, res.ExpiresIn
 	default:
-		return nil
+		var more bool
+		if as, more = p.inside(res.Value()); !more {
+			return nil
+		}
 	}
 	return p.object(ctx, as)
 }
@@ -79,8 +82,7 @@ func (p *pass) check(ctx context.Context, res exchange.Result) error {
 // lifetime returns how long a token for the decision may live. The endpoint counts from when it mints, and the decision from
 // when it was made: a token may outlive its record by what lies between.
 func (p *pass) lifetime() time.Duration {
-	records := p.decision.Pending.Records
-	return p.decision.ExpiresAt.Sub(records[len(records)-1].IssuedAt.Truncate(time.Second))
+	return p.decision.ExpiresAt.Sub(p.decision.Token().IssuedAt.Truncate(time.Second))
 }
 
 // record binds the token to the decision. Whether a record was made whose answer is lost, a second try tells.
@@ -104,10 +106,4 @@ func (p *pass) sealed(res exchange.Result) (string, error) {
 		return "", nil
 	}
 	return p.g.seals.seal(p.decision.Family, res.RefreshValue())
-}
-
-// connection returns the connection that was decided for.
-func (p *pass) connection() string {
-	records := p.decision.Pending.Records
-	return records[len(records)-1].Body.Connection
 }

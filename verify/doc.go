@@ -26,5 +26,6 @@
 // # Keys that are proved
 //
 // A token that is bound to a key (RFC 9449) is accepted only beside a proof of that key, under the scheme DPoP, and only
-// where Config.Proofs is set.
+// where Config.Proofs is set. A proof is good once at each Verifier: where several processes answer at one address, each
+// remembers its own, and what bounds the others is how recent a proof has to be.
 package verify

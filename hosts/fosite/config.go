@@ -23,7 +23,8 @@ type Config struct {
 	// Session makes an empty session of the type that the host uses, for the storage to read into.
 	Session func() fosite.Session
 	// Undecided names grant types, other than the three that are governed, that the server issues tokens for by itself,
-	// and whose refresh tokens it goes on with. A grant type that is not here is refused.
+	// and whose refresh tokens it goes on with. A grant type that is not here is refused; so is, at the authorization
+	// endpoint, a token where "implicit" is not here.
 	Undecided []string
 	// Subject says what an access token of an undecided grant carries when it is presented in an exchange; fosite has
 	// found and validated it. The result never outlives the token. ErrUnavailable fails the request, any other error
@@ -102,7 +103,8 @@ type handler struct {
 }
 
 var (
-	_ fosite.TokenEndpointHandler = (*handler)(nil)
-	_ fosite.TokenIntrospector    = (*handler)(nil)
-	_ fosite.RevocationHandler    = (*handler)(nil)
+	_ fosite.AuthorizeEndpointHandler = (*handler)(nil)
+	_ fosite.TokenEndpointHandler     = (*handler)(nil)
+	_ fosite.TokenIntrospector        = (*handler)(nil)
+	_ fosite.RevocationHandler        = (*handler)(nil)
 )

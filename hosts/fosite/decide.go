@@ -10,7 +10,6 @@ import (
 
 	tb "github.com/tokenboundary/tokenboundary"
 	"github.com/tokenboundary/tokenboundary/exchange"
-	"github.com/tokenboundary/tokenboundary/lineage"
 )
 
 // CanSkipClientAuth implements fosite.TokenEndpointHandler: every client is authenticated.
@@ -95,7 +94,7 @@ func (h *handler) decide(ctx context.Context, ar *fosite.AccessRequest) (tb.Deci
 // policy's defaults, and what a scope implies, may be more.
 func (h *handler) fits(ctx context.Context, client fosite.Client, d tb.Decision) error {
 	matches := h.config.GetScopeStrategy(ctx)
-	for _, s := range scopesOf(d) {
+	for _, s := range d.Scopes() {
 		if !matches(client.GetScopes(), s) {
 			return &exchange.Error{Code: string(tb.CodeInvalidScope), Description: "scope was refused"}
 		}
@@ -132,20 +131,4 @@ func refused(err error) error {
 	}
 	out := &fosite.RFC6749Error{ErrorField: e.Code, DescriptionField: e.Description, CodeField: status}
 	return out.WithWrap(err)
-}
-
-// scopesOf returns the scopes of the token.
-func scopesOf(d tb.Decision) []string {
-	if len(d.Granted.Access) == 0 {
-		return nil
-	}
-	return d.Granted.Access[0].Scopes
-}
-
-// recordOf returns the record of the token that was decided. A decision that is to be recorded has one.
-func recordOf(d tb.Decision) lineage.Record {
-	if d.Pending == nil || len(d.Pending.Records) == 0 {
-		return lineage.Record{}
-	}
-	return d.Pending.Records[len(d.Pending.Records)-1]
 }

@@ -39,9 +39,10 @@
 //     permit. The audiences of fosite's client are the resources that it may have tokens for.
 //   - A refresh token comes where a policy rule says refresh, the client may use the grant, and one of fosite's
 //     RefreshTokenScopes was granted. These are offline and offline_access; an empty, non-nil list wants none.
-//   - The policy's Recheck interval bounds the lifetime: nothing asks again about a token that fosite has minted.
+//   - The policy's Recheck interval bounds the lifetime: a resource that reads a JWT by itself asks nobody again.
 //   - An error of the token endpoint wraps a *tokenboundary.DeniedError where the boundary has refused; it is for the
-//     host's log. What fosite or the client's registration there refuses is not in the lineage.
+//     host's log. What fosite or the client's registration there refuses is not in the lineage, nor is a token that
+//     the authorization endpoint refuses (Config.Undecided).
 //   - An identity source of the Governor that trusts the server's own keys must insist on an audience that access tokens do
 //     not have.
 //

@@ -39,7 +39,7 @@ func held(form url.Values) (tb.Decision, error) {
 
 // apply makes the request what was decided. The recheck interval bounds the token's life: nobody asks again.
 func (h *handler) apply(ctx context.Context, ar *fosite.AccessRequest, d tb.Decision) error {
-	ar.RequestedScope, ar.GrantedScope = slices.Clone(scopesOf(d)), slices.Clone(scopesOf(d))
+	ar.RequestedScope, ar.GrantedScope = slices.Clone(d.Scopes()), slices.Clone(d.Scopes())
 	ar.RequestedAudience, ar.GrantedAudience = slices.Clone(d.Audience), slices.Clone(d.Audience)
 	if err := keep(ar.Session, ar, d); err != nil {
 		return err
@@ -53,7 +53,7 @@ func (h *handler) apply(ctx context.Context, ar *fosite.AccessRequest, d tb.Deci
 
 // ends returns when the token ends.
 func ends(d tb.Decision) time.Time {
-	r := recordOf(d)
+	r := d.Token()
 	if r.Body == nil || r.Body.Recheck <= 0 {
 		return d.ExpiresAt
 	}
@@ -68,7 +68,7 @@ func (h *handler) refreshable(ctx context.Context, r fosite.AccessRequester, d t
 	wants := h.config.GetRefreshTokenScopes(ctx)
 	return !d.Family.IsZero() && grantType(r) != exchange.GrantRefreshToken &&
 		r.GetClient().GetGrantTypes().Has(exchange.GrantRefreshToken) &&
-		(len(wants) == 0 || fosite.Arguments(scopesOf(d)).HasOneOf(wants...))
+		(len(wants) == 0 || fosite.Arguments(d.Scopes()).HasOneOf(wants...))
 }
 
 // PopulateTokenEndpointResponse implements fosite.TokenEndpointHandler: it mints for an exchange, and lets no token out that
@@ -147,7 +147,7 @@ func carries(r fosite.AccessRequester, out fosite.AccessResponder, d tb.Decision
 	switch {
 	case out.GetAccessToken() == "":
 		return errors.New("tokenboundary: no token was minted; is Factory the last one?")
-	case !same(r.GetGrantedScopes(), scopesOf(d)), !same(r.GetGrantedAudience(), d.Audience), idOf(s) != d.ID,
+	case !same(r.GetGrantedScopes(), d.Scopes()), !same(r.GetGrantedAudience(), d.Audience), idOf(s) != d.ID,
 		s.GetSubject() != d.Subject.ID, r.GetClient().GetID() != d.Client, !s.GetExpiresAt(fosite.AccessToken).Equal(ends(d)):
 		return errors.New("tokenboundary: the token is not what was decided")
 	}

@@ -52,7 +52,7 @@ func extra(s fosite.Session) (claims map[string]any, own *jwt.JWTClaims, ok bool
 func keep(s fosite.Session, r fosite.Requester, d tb.Decision) error {
 	named, is := s.(interface{ SetSubject(string) })
 	claims, own, ok := extra(s)
-	record := recordOf(d)
+	record := d.Token()
 	if !is || !ok || record.Body == nil {
 		return fmt.Errorf("tokenboundary: a session of type %T cannot keep a decision", s)
 	}

@@ -57,12 +57,11 @@ func (h *handler) IntrospectToken(
 	case id.IsZero():
 		return "", fosite.ErrInactiveToken
 	}
-	nodes, err := h.cfg.Governor.Lineage(ctx, h.cfg.Operator, id)
-	switch {
-	case errors.Is(err, tb.ErrNotFound), err == nil && (len(nodes) == 0 || nodes[len(nodes)-1].State != lineage.Active):
-		return "", fosite.ErrInactiveToken
+	switch state, err := h.cfg.Governor.Active(ctx, h.cfg.Operator, id); {
 	case err != nil:
 		return "", fosite.ErrServerError.WithWrap(err)
+	case !state.Active:
+		return "", fosite.ErrInactiveToken
 	}
 	return "", fosite.ErrUnknownRequest // the other handlers say what it is
 }

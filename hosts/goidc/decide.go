@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/url"
 	"slices"
 	"strings"
 
@@ -33,7 +32,7 @@ func (h *host) handleGrant(ctx context.Context, kind goidc.GrantType, grant *goi
 	}
 	c.grant, c.decision = grant.ID, &d
 	if kind != goidc.GrantRefreshToken {
-		grant.Subject, grant.Scopes, grant.Resources = d.Subject.ID, strings.Join(scopesOf(d), " "), d.Audience
+		grant.Subject, grant.Scopes, grant.Resources = d.Subject.ID, strings.Join(d.Scopes(), " "), d.Audience
 		grant.AuthDetails = detailsOf(d)
 		keep(grant, kept{Family: d.Family})
 	}
@@ -124,31 +123,7 @@ func (c *call) parse(kind goidc.GrantType) (tb.Request, error) {
 	if !c.wantsRefresh(kind) {
 		return exchange.Parse(c.form)
 	}
-	rest := url.Values{}
-	for _, name := range exchangeParameters {
-		for _, value := range c.form.All(name) {
-			rest.Add(name, value)
-		}
-	}
-	form, err := exchange.ParseForm(strings.NewReader(rest.Encode()))
-	if err != nil {
-		return tb.Request{}, err
-	}
-	return exchange.Parse(form)
-}
-
-// exchangeParameters are those of a token exchange without the type that is asked for.
-var exchangeParameters = []string{
-	"grant_type", "subject_token", "subject_token_type", "actor_token", "actor_token_type", "resource", "audience", "scope",
-	"connection", "authorization_details", "completion_mode", "refresh_token", "deferral_code",
-}
-
-// scopesOf returns the scopes of the token.
-func scopesOf(d tb.Decision) []string {
-	if len(d.Granted.Access) == 0 {
-		return nil
-	}
-	return d.Granted.Access[0].Scopes
+	return exchange.Parse(c.form.Without("requested_token_type"))
 }
 
 // detailsOf returns the authorization_details of the token as the provider keeps them; nil where there are none.

@@ -40,7 +40,7 @@
 //   - The answer has no task_id; the token's task claim does.
 //   - A token that is bound to a certificate is no subject: the boundary knows keys by their JWK thumbprint only.
 //   - The userinfo endpoint looks at the provider's own state of a token only, and Provider.MakeToken makes none.
-//   - Introspection does not ask again at the end of a recheck interval.
+//   - At the end of a recheck interval introspection has a token decided anew; a resource that reads the JWT by itself has not.
 //   - If the provider fails between the record of a refresh and its answer, the client has lost its refresh token, as it has
 //     without the boundary.
 package goidc

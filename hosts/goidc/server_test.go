@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"testing"
+	"time"
 
 	"github.com/luikyv/go-oidc/pkg/goidc"
 	"github.com/luikyv/go-oidc/pkg/provider"
@@ -136,4 +137,21 @@ func TestATaskRidesAlong(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, tb.TaskRevoked, got.State)
 	require.Equal(t, false, w.introspect(child.text("access_token")).body["active"])
+}
+
+// TestIntrospectionAsksAgainWhenTheRecheckIntervalIsOver: what would not be issued now is inactive, and still on record.
+func TestIntrospectionAsksAgainWhenTheRecheckIntervalIsOver(t *testing.T) {
+	w := newWorld(t)
+	free := w.granted(w.credentials("tool", "read")).text("access_token")
+	w.policy = func(f tb.Facts) tb.Verdict {
+		v := grantAll(f)
+		v.Recheck = time.Millisecond
+		return v
+	}
+	tok := w.granted(w.credentials("tool", "read")).text("access_token")
+	require.Equal(t, true, w.introspect(tok).body["active"], "it would be issued again")
+	w.policy = func(tb.Facts) tb.Verdict { return tb.Verdict{} }
+	inactive := func() bool { return w.introspect(tok).body["active"] == false }
+	require.Eventually(t, inactive, time.Minute, time.Millisecond)
+	require.Equal(t, true, w.introspect(free).body["active"], "one without an interval is relied on")
 }

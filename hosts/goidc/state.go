@@ -25,12 +25,12 @@ func (h *host) introspectable(ctx context.Context, client *goidc.Client, info go
 	if err != nil || id.IsZero() {
 		return err == nil
 	}
-	switch node, err := h.node(ctx, id); {
-	case errors.Is(err, tb.ErrNotFound), err == nil && node.State != lineage.Active:
-		c.answer = inactive
+	switch state, err := h.g.Active(ctx, h.cfg.Operator, id); {
 	case err != nil:
 		_ = c.refuse(fmt.Errorf("%w: %w", tb.ErrUnavailable, err))
 		return false
+	case !state.Active:
+		c.answer = inactive
 	}
 	return true
 }
@@ -52,18 +52,6 @@ func (h *host) behind(ctx context.Context, info goidc.TokenInfo, raw string) (li
 		return lineage.ID{}, err
 	}
 	return keptOf(grant).Family, nil
-}
-
-// node returns a record with its state.
-func (h *host) node(ctx context.Context, id lineage.ID) (lineage.Node, error) {
-	nodes, err := h.g.Lineage(ctx, h.cfg.Operator, id)
-	switch {
-	case err != nil:
-		return lineage.Node{}, err
-	case len(nodes) == 0:
-		return lineage.Node{}, tb.ErrNotFound
-	}
-	return nodes[len(nodes)-1], nil
 }
 
 // revocable is asked before the provider revokes a token. The boundary revokes it first, with all that came from it, and
@@ -89,14 +77,14 @@ func (h *host) revoke(ctx context.Context, client *goidc.Client, raw string) err
 	if err != nil || id.IsZero() {
 		return err
 	}
-	node, err := h.node(ctx, id)
+	nodes, err := h.g.Lineage(ctx, h.cfg.Operator, id)
 	switch {
 	case errors.Is(err, tb.ErrNotFound):
 		return nil
 	case err != nil:
 		return err
 	}
-	if b := node.Record.Body; b != nil && b.Task != nil && b.Task.Authority != nil {
+	if b := nodes[len(nodes)-1].Record.Body; b != nil && b.Task != nil && b.Task.Authority != nil {
 		_, err = h.g.SetTask(ctx, h.cfg.Operator, b.Task.ID, tb.TaskRevoked)
 		return err
 	}

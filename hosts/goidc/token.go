@@ -25,14 +25,6 @@ func tokenID(ctx context.Context) string {
 	return rand.Text()
 }
 
-// recordOf returns the record of the token that was decided. A decision that is to be recorded has one.
-func recordOf(d *tb.Decision) lineage.Record {
-	if d.Pending == nil || len(d.Pending.Records) == 0 {
-		return lineage.Record{}
-	}
-	return d.Pending.Records[len(d.Pending.Records)-1]
-}
-
 // tokenOptions chooses how the token is made: as the host says, and for no longer than was decided.
 func (h *host) tokenOptions(ctx context.Context, grant *goidc.Grant, client *goidc.Client) goidc.TokenOptions {
 	d := callOf(ctx).decided(grant)
@@ -54,7 +46,7 @@ func (h *host) tokenOptions(ctx context.Context, grant *goidc.Grant, client *goi
 const undecidedSecs = 300
 
 // seconds returns the lifetime that was decided, in whole seconds.
-func seconds(d *tb.Decision) int { return int(d.ExpiresAt.Sub(recordOf(d).IssuedAt) / time.Second) }
+func seconds(d *tb.Decision) int { return int(d.ExpiresAt.Sub(d.Token().IssuedAt) / time.Second) }
 
 // reserved are the claims that only a decision, or the provider, makes.
 var reserved = []string{
@@ -76,9 +68,9 @@ func (h *host) tokenClaims(ctx context.Context, tkn *goidc.Token, grant *goidc.G
 	if d == nil {
 		return out
 	}
-	r := recordOf(d)
+	r := d.Token()
 	asked := tkn.AuthDetails != nil
-	tkn.Scopes, tkn.Resources, tkn.AuthDetails = strings.Join(scopesOf(*d), " "), d.Audience, detailsOf(*d)
+	tkn.Scopes, tkn.Resources, tkn.AuthDetails = strings.Join(d.Scopes(), " "), d.Audience, detailsOf(*d)
 	tkn.ExpiresAt = min(tkn.ExpiresAt, int(d.ExpiresAt.Unix()))
 	out[goidc.ClaimScope], out[goidc.ClaimAudience], out[goidc.ClaimExpiry] = tkn.Scopes, tkn.Resources, tkn.ExpiresAt
 	if asked || len(d.Granted.Details) > 0 {
@@ -133,7 +125,7 @@ func carries(tkn *goidc.Token, d *tb.Decision) error {
 	switch {
 	case tkn.Format != goidc.TokenFormatJWT:
 		return errors.New("tokenboundary: only JWTs are supported")
-	case tkn.ID != d.ID.String(), tkn.ClientID != d.Client, tkn.Scopes != strings.Join(scopesOf(*d), " "),
+	case tkn.ID != d.ID.String(), tkn.ClientID != d.Client, tkn.Scopes != strings.Join(d.Scopes(), " "),
 		!slices.Equal(tkn.Resources, d.Audience), int64(tkn.ExpiresAt) > d.ExpiresAt.Unix():
 		return errors.New("tokenboundary: the token is not what was decided")
 	}

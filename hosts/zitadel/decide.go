@@ -41,23 +41,7 @@ func (a ask) parse() (tb.Request, error) {
 	if !a.wantsRefresh() {
 		return exchange.Parse(a.form)
 	}
-	rest := url.Values{}
-	for _, name := range exchangeParameters {
-		for _, value := range a.form.All(name) {
-			rest.Add(name, value)
-		}
-	}
-	form, err := exchange.ParseForm(strings.NewReader(rest.Encode()))
-	if err != nil {
-		return tb.Request{}, err
-	}
-	return exchange.Parse(form)
-}
-
-// exchangeParameters are those of a token exchange without the type that is asked for, and those that have no place in one.
-var exchangeParameters = []string{
-	"grant_type", "subject_token", "subject_token_type", "actor_token", "actor_token_type", "resource", "audience", "scope",
-	"connection", "authorization_details", "completion_mode", "refresh_token", "deferral_code",
+	return exchange.Parse(a.form.Without("requested_token_type"))
 }
 
 // wantsRefresh reports whether an exchange asks for a refresh token as well.
@@ -101,7 +85,7 @@ func (s *Server) decide(ctx context.Context, a ask, grant tb.Grant, family linea
 		return none, &tb.DeniedError{Decision: d}
 	case a.wantsRefresh() && (d.Family.IsZero() || !op.ValidateGrantType(a.client, oidc.GrantTypeRefreshToken)):
 		return none, &exchange.Error{Code: string(tb.CodeInvalidRequest), Description: "requested_token_type was refused"}
-	case slices.ContainsFunc(scopesOf(d), isMark): // of a policy
+	case slices.ContainsFunc(d.Scopes(), isMark): // of a policy
 		return none, &exchange.Error{Code: string(tb.CodeInvalidScope), Description: "scope was refused"}
 	}
 	return d, nil

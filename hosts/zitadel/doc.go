@@ -48,7 +48,8 @@
 //   - The server knows no proof of possession. What is bound to a key cannot be exchanged here.
 //   - What the storage revokes by itself, without the revocation endpoint, is revoked at its own introspection only, until it
 //     is revoked at the boundary too.
-//   - Introspection does not ask again at the end of a recheck interval.
+//   - At the end of a recheck interval introspection and userinfo have a token decided anew; a resource that reads the JWT by
+//     itself has not.
 //   - If the storage fails between the record of a refresh and the answer, the client may have lost its refresh token, as it
 //     may without the boundary.
 package zitadel

@@ -24,8 +24,8 @@ func (r *exchangeRequest) GetAudience() []string    { return r.d.Audience }
 func (r *exchangeRequest) GetResourses() []string   { return r.d.Audience }
 func (r *exchangeRequest) GetScopes() []string      { return r.scopes }
 func (r *exchangeRequest) GetClientID() string      { return r.client.GetID() }
-func (r *exchangeRequest) GetAuthTime() time.Time   { return recordOf(r.d).Body.Session.AuthTime }
-func (r *exchangeRequest) GetAMR() []string         { return recordOf(r.d).Body.Session.AMR }
+func (r *exchangeRequest) GetAuthTime() time.Time   { return r.d.Token().Body.Session.AuthTime }
+func (r *exchangeRequest) GetAMR() []string         { return r.d.Token().Body.Session.AMR }
 func (r *exchangeRequest) GetExchangeActor() string { return r.d.Client }
 
 func (r *exchangeRequest) GetRequestedTokenType() oidc.TokenType {

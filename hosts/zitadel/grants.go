@@ -24,7 +24,7 @@ func (s *Server) ClientCredentialsExchange(ctx context.Context, r *op.ClientRequ
 		return nil, failure(err)
 	}
 	ctx = withDecision(ctx, d)
-	request, err := storage.ClientCredentialsTokenRequest(ctx, r.Client.GetID(), scopesOf(d))
+	request, err := storage.ClientCredentialsTokenRequest(ctx, r.Client.GetID(), d.Scopes())
 	if err != nil {
 		return nil, refusal(err)
 	}
@@ -50,7 +50,7 @@ func (s *Server) TokenExchange(ctx context.Context, r *op.ClientRequest[oidc.Tok
 		return nil, failure(err)
 	}
 	ctx = withDecision(ctx, d)
-	request := &exchangeRequest{ask: a, d: d, scopes: scopesOf(d)}
+	request := &exchangeRequest{ask: a, d: d, scopes: d.Scopes()}
 	m := minted{}
 	if a.wantsRefresh() {
 		request.scopes = append(slices.Clip(request.scopes), markOf(d.Family))

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"testing"
+	"time"
 
 	"github.com/benbjohnson/clock"
 	"github.com/go-jose/go-jose/v4"
@@ -186,4 +187,21 @@ func TestUserinfoFollowsTheBoundary(t *testing.T) {
 	require.Equal(t, "alice", ask().text("sub"))
 	w.revoke("subject:alice")
 	require.Equal(t, http.StatusUnauthorized, ask().status)
+}
+
+// TestIntrospectionAsksAgainWhenTheRecheckIntervalIsOver: what would not be issued now is inactive, and still on record.
+func TestIntrospectionAsksAgainWhenTheRecheckIntervalIsOver(t *testing.T) {
+	w := newWorld(t)
+	free := w.granted(w.credentials("tool", "read")).text("access_token")
+	w.policy = func(f tb.Facts) tb.Verdict {
+		v := grantAll(f)
+		v.Recheck = time.Millisecond
+		return v
+	}
+	tok := w.granted(w.credentials("tool", "read")).text("access_token")
+	require.Equal(t, true, w.introspect(tok).body["active"], "it would be issued again")
+	w.policy = func(tb.Facts) tb.Verdict { return tb.Verdict{} }
+	inactive := func() bool { return w.introspect(tok).body["active"] == false }
+	require.Eventually(t, inactive, time.Minute, time.Millisecond)
+	require.Equal(t, true, w.introspect(free).body["active"], "one without an interval is relied on")
 }

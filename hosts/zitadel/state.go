@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"slices"
+	"strings"
 
 	"github.com/zitadel/oidc/v3/pkg/oidc"
 	"github.com/zitadel/oidc/v3/pkg/op"
@@ -24,20 +25,17 @@ func (s *Server) Introspect(ctx context.Context, r *op.Request[op.IntrospectionR
 		return op.NewResponse(new(oidc.IntrospectionResponse)), nil
 	}
 	info.Scope = slices.DeleteFunc(slices.Clone(info.Scope), isMark)
-	node, err := s.behind(ctx, r.Data.Token)
+	state, err := s.behind(ctx, r.Data.Token)
 	switch {
 	case err != nil:
 		return nil, failure(unavailable("boundary", err))
-	case node == nil:
+	case state == nil:
 		return resp, nil
-	case node.State != lineage.Active || node.Record.Body == nil:
+	case !state.Active:
 		return op.NewResponse(new(oidc.IntrospectionResponse)), nil
 	}
-	info.Scope = nil
-	if a := node.Record.Body.Granted.Access; len(a) > 0 {
-		info.Scope = a[0].Scopes
-	}
-	if end := oidc.FromTime(node.Record.ExpiresAt); info.Expiration == 0 || end < info.Expiration {
+	info.Scope = strings.Fields(state.Claims.Scope)
+	if end := oidc.Time(state.Claims.ExpiresAt); info.Expiration == 0 || end < info.Expiration {
 		info.Expiration = end
 	}
 	return resp, nil
@@ -45,11 +43,11 @@ func (s *Server) Introspect(ctx context.Context, r *op.Request[op.IntrospectionR
 
 // UserInfo implements op.Server. A token that the boundary does not find active opens nothing.
 func (s *Server) UserInfo(ctx context.Context, r *op.Request[oidc.UserInfoRequest]) (*op.Response, error) {
-	node, err := s.behind(ctx, r.Data.AccessToken)
+	state, err := s.behind(ctx, r.Data.AccessToken)
 	switch {
 	case err != nil:
 		return nil, failure(unavailable("boundary", err))
-	case node != nil && node.State != lineage.Active:
+	case state != nil && !state.Active:
 		return nil, op.NewStatusError(oidc.ErrAccessDenied().WithDescription("access token invalid"), http.StatusUnauthorized)
 	}
 	return s.LegacyServer.UserInfo(ctx, r)
@@ -89,14 +87,14 @@ func (s *Server) revocable(ctx context.Context, client op.Client, raw string) (l
 }
 
 func (s *Server) revoke(ctx context.Context, id lineage.ID) error {
-	node, err := s.node(ctx, id)
+	nodes, err := s.g.Lineage(ctx, s.cfg.Operator, id)
 	switch {
 	case errors.Is(err, tb.ErrNotFound):
 		return nil
 	case err != nil:
 		return err
 	}
-	if b := node.Record.Body; b != nil && b.Task != nil && b.Task.Authority != nil {
+	if b := nodes[len(nodes)-1].Record.Body; b != nil && b.Task != nil && b.Task.Authority != nil {
 		_, err = s.g.SetTask(ctx, s.cfg.Operator, b.Task.ID, tb.TaskRevoked)
 		return err
 	}
@@ -106,31 +104,12 @@ func (s *Server) revoke(ctx context.Context, id lineage.ID) error {
 	return err
 }
 
-// behind returns the record that an access token stands for; nil where it is of an undecided grant. One that is not there
-// is not active.
-func (s *Server) behind(ctx context.Context, raw string) (*lineage.Node, error) {
+// behind returns what an access token amounts to; nil where it is of an undecided grant.
+func (s *Server) behind(ctx context.Context, raw string) (*tb.State, error) {
 	_, id := s.verify(ctx, raw)
-	if id.IsZero() {
-		if governed(op.IssuerFromContext(ctx), raw) {
-			return &lineage.Node{}, nil
-		}
+	if id.IsZero() && !governed(op.IssuerFromContext(ctx), raw) {
 		return nil, nil
 	}
-	node, err := s.node(ctx, id)
-	if errors.Is(err, tb.ErrNotFound) {
-		return &lineage.Node{}, nil
-	}
-	return &node, err
-}
-
-// node returns a record with its state.
-func (s *Server) node(ctx context.Context, id lineage.ID) (lineage.Node, error) {
-	nodes, err := s.g.Lineage(ctx, s.cfg.Operator, id)
-	switch {
-	case err != nil:
-		return lineage.Node{}, err
-	case len(nodes) == 0:
-		return lineage.Node{}, tb.ErrNotFound
-	}
-	return nodes[len(nodes)-1], nil
+	state, err := s.g.Active(ctx, s.cfg.Operator, id) // the zero id is of nothing
+	return &state, err
 }

@@ -13,7 +13,6 @@ import (
 	"github.com/zitadel/oidc/v3/pkg/op"
 
 	tb "github.com/tokenboundary/tokenboundary"
-	"github.com/tokenboundary/tokenboundary/lineage"
 )
 
 // minted is what the storage made.
@@ -58,7 +57,7 @@ func (s *Server) record(ctx context.Context, d tb.Decision, handle string) error
 
 // sign makes the token that was decided, under the id that the storage has given it, and lets it end with both.
 func (s *Server) sign(ctx context.Context, client op.Client, d tb.Decision, id string, end time.Time) (*oidc.AccessTokenResponse, error) {
-	r := recordOf(d)
+	r := d.Token()
 	if r.Body == nil || id == "" {
 		return nil, fmt.Errorf("%w: no record or no id", tb.ErrInvalid)
 	}
@@ -75,24 +74,8 @@ func (s *Server) sign(ctx context.Context, client op.Client, d tb.Decision, id s
 		return nil, unavailable("signer", err)
 	}
 	return &oidc.AccessTokenResponse{
-		AccessToken: token, TokenType: oidc.BearerToken, ExpiresIn: uint64(left / time.Second), Scope: scopesOf(d),
+		AccessToken: token, TokenType: oidc.BearerToken, ExpiresIn: uint64(left / time.Second), Scope: d.Scopes(),
 	}, nil
-}
-
-// recordOf returns the record of the token that was decided.
-func recordOf(d tb.Decision) lineage.Record {
-	if d.Pending == nil || len(d.Pending.Records) == 0 {
-		return lineage.Record{}
-	}
-	return d.Pending.Records[len(d.Pending.Records)-1]
-}
-
-// scopesOf returns the scopes of the token.
-func scopesOf(d tb.Decision) []string {
-	if len(d.Granted.Access) == 0 {
-		return nil
-	}
-	return d.Granted.Access[0].Scopes
 }
 
 // decided is a decision as what a token is made from.
@@ -102,7 +85,7 @@ var _ op.TokenActorRequest = decided{}
 
 func (t decided) GetSubject() string    { return t.d.Subject.ID }
 func (t decided) GetAudience() []string { return t.d.Audience }
-func (t decided) GetScopes() []string   { return scopesOf(t.d) }
+func (t decided) GetScopes() []string   { return t.d.Scopes() }
 
 // GetActor returns the act claim of the chain, the current actor outermost (RFC 8693, section 4.1).
 func (t decided) GetActor() *oidc.ActorClaims {
@@ -148,8 +131,8 @@ func (c claims) GetPrivateClaimsFromRequest(ctx context.Context, request op.Toke
 	for _, name := range reserved {
 		delete(out, name)
 	}
-	r := recordOf(c.d)
-	out[claimDecision], out["scope"], out["txn"] = c.d.ID, strings.Join(scopesOf(c.d), " "), r.Root()
+	r := c.d.Token()
+	out[claimDecision], out["scope"], out["txn"] = c.d.ID, strings.Join(c.d.Scopes(), " "), r.Root()
 	if len(r.Ancestors) > 0 {
 		out["lin"] = r.Ancestors
 	}
