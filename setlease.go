@@ -42,7 +42,8 @@ func (g *Governor) Lease(ctx context.Context, by Client, id lineage.ID) (Lease, 
 // is put down with it, where it is not nil: at most 4 KiB that mean nothing to the boundary. The end of a lease forgets it.
 //
 // Held can only be what is alive at the moment of the write, and an intent only until its time is over. Only what is ending
-// can end. Anything else is ErrConflict; a lease that is in the state already is returned as it is.
+// can end. Anything else is ErrConflict; a lease that is in the state already is returned as it is, but for the handle of one that is
+// ending.
 func (g *Governor) SetLease(ctx context.Context, by Client, id lineage.ID, to LeaseState, handle []byte) (Lease, error) {
 	event, known := leaseEvents[to]
 	switch {
@@ -69,10 +70,14 @@ func (g *Governor) setLease(ctx context.Context, by Client, id lineage.ID, to Le
 	if err != nil {
 		return Lease{}, err
 	}
-	if f.State == to && to != LeaseHeld {
+	again := f.State == to && to != LeaseHeld
+	if again && (handle == nil || to == LeaseEnded) {
 		return f.Lease, g.change(ctx, by, tx)
 	}
 	next, ok := state.Lease(string(f.State), event)
+	if again { // how it is taken back is known only now
+		next, ok = string(to), true
+	}
 	if !ok || f.head.Version == 0 {
 		return Lease{}, fmt.Errorf("%w: the lease is %s", ErrConflict, f.State)
 	}
@@ -121,7 +126,7 @@ func (g *Governor) step(ctx context.Context, tx *store.Tx, f found, v *leaseHead
 			tx.Requires = append(tx.Requires, active(head.Key))
 		}
 	case state.End:
-		v.Given = f.State == LeaseHeld && f.Alive == lineage.Active
+		v.Given = v.Given || f.State == LeaseHeld && f.Alive == lineage.Active
 	case state.Done:
 		v.Handle = nil
 		swap, err := g.shut(ctx, v.By, f.ID)

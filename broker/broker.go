@@ -58,6 +58,8 @@ type Broker struct {
 	cfg  Config
 	wake chan struct{} // there is something to look at
 
+	proofs proofs // that were used at its proxies
+
 	mu       sync.Mutex
 	held     map[lineage.ID]*Lease  // of this process
 	shared   map[string]*Lease      // the same, by what they were made from

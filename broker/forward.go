@@ -30,7 +30,8 @@ type ForwardConfig struct {
 	// GatewaySecret). It is required with Deliver: whoever may ask has the credentials. Nil: anybody may ask.
 	Gateway func(*http.Request) bool
 	// Deliver puts the headers of ProxyConfig.Inject into the answer, for the gateway to send on. The credential then leaves
-	// the broker, and is one that the policy lets leave (see Lease.Deliver). Without it no lease is made.
+	// the broker, and is one that the policy lets leave (see Lease.Deliver). Without it the credential stays, and the lease only says that
+	// the request may be made, as with the proxy.
 	Deliver bool
 }
 
@@ -75,9 +76,6 @@ func (f *forwardAuth) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		a, err = f.p.admit(r.Context(), t, r.Header)
 	}
 	var h http.Header
-	if err == nil && !a.asked { // there may be no lease that says it
-		_, err = f.p.introspect(r.Context(), a.token.raw)
-	}
 	if err == nil {
 		h, err = f.permit(r.Context(), a)
 	}
@@ -139,11 +137,11 @@ func pair(h http.Header, first, second string) (a, b string, ok bool) {
 // permit puts down the use, and returns the headers that the gateway has to send on.
 func (f *forwardAuth) permit(ctx context.Context, a access) (http.Header, error) {
 	h := http.Header{}
+	s, err := f.credential(ctx, a)
+	if err != nil {
+		return nil, err
+	}
 	if f.cfg.Deliver {
-		s, err := f.deliver(ctx, a)
-		if err != nil {
-			return nil, err
-		}
 		if _, err := inject(f.p.inject, s, h); err != nil {
 			f.p.b.cfg.Logger.ErrorContext(ctx, "a credential was not delivered", "route", a.route.name, "cause", err)
 			return nil, errors.Join(errCannotTell, err)

@@ -5,14 +5,18 @@ import (
 	"errors"
 )
 
-// deliver returns a credential that may leave the broker.
-func (f *forwardAuth) deliver(ctx context.Context, a access) (Secret, error) {
+// credential returns one that may leave the broker, and none where it is to stay: the lease that is asked says then that the
+// request may be made.
+func (f *forwardAuth) credential(ctx context.Context, a access) (s Secret, err error) {
 	for again := true; ; again = false {
-		l, err := f.lease(ctx, a)
-		if err != nil {
-			return Secret{}, err
+		var l *Lease
+		if f.cfg.Deliver {
+			if l, err = f.lease(ctx, a); err == nil {
+				s, err = l.Deliver(ctx)
+			}
+		} else if l, err = f.p.lease(ctx, a); err == nil {
+			err = l.Use(ctx, func(context.Context, Secret) error { return nil })
 		}
-		s, err := l.Deliver(ctx)
 		if !again || !errors.Is(err, ErrOver) {
 			return s, err
 		}
@@ -27,6 +31,11 @@ func (f *forwardAuth) lease(ctx context.Context, a access) (*Lease, error) {
 	f.mu.Unlock()
 	if l == nil || l.ctx.Err() != nil {
 		var err error
+		if !a.asked {
+			if _, err = f.p.introspect(ctx, a.token.raw); err != nil {
+				return nil, err
+			}
+		}
 		if l, err = f.p.leased(ctx, a, true); err != nil {
 			return nil, err
 		}

@@ -35,7 +35,7 @@ type OAuthConfig struct {
 	// Scopes are the scopes there that each scope of a lease stands for. Nil: they have the same names. A scope that stands for
 	// none makes the lease fail.
 	Scopes map[string][]string
-	// Broad says that the server cannot narrow: no scope is sent, and whatever it answers with is taken. Otherwise what is
+	// Broad says that the server cannot narrow: no scope is sent, and whatever it answers with is taken, and never delivered. Otherwise what is
 	// broader than was asked for is refused.
 	Broad bool
 	// TLS is how the server is authenticated. Nil: by the certificates of the machine.
@@ -93,6 +93,9 @@ func NewOAuth(cfg OAuthConfig) (*OAuth, error) {
 
 // Fetch implements Provider.
 func (o *OAuth) Fetch(ctx context.Context, lease tokenboundary.Lease) (Issued, error) {
+	if o.cfg.Broad && lease.Deliver {
+		return Issued{}, errors.Join(tokenboundary.ErrDenied, PublicError("what cannot be narrowed is not delivered"))
+	}
 	scopes, err := o.scopes(lease.Scopes)
 	if err != nil {
 		return Issued{}, err
@@ -108,14 +111,26 @@ func (o *OAuth) Fetch(ctx context.Context, lease tokenboundary.Lease) (Issued, e
 	return out, nil
 }
 
-// Renew implements Renewer: by another access token. The one before ends by itself. One that may have been delivered is not
+// Renew implements Renewer: by another access token. The one before is in use until then, and is revoked with the lease, or ends by
+// itself; of those before it nothing is left. One that may have been delivered is not
 // replaced: whoever has it would not be told, and it is the one to revoke.
 func (o *OAuth) Renew(ctx context.Context, lease tokenboundary.Lease) (Issued, error) {
 	if lease.Deliver {
 		lent, err := ofHandle(lease.Handle)
 		return Issued{Expires: lent.expires}, err
 	}
-	return o.Fetch(ctx, lease)
+	out, err := o.Fetch(ctx, lease)
+	if err != nil || o.cfg.RevocationURL == "" {
+		return out, err
+	}
+	if before, bad := ofHandle(lease.Handle); bad == nil { // it goes with its successor, unless there is no room for it
+		if both := append(append(out.Handle, ' '), before.tokens[0]...); len(both) <= MaxHandle {
+			out.Handle = both
+		} else if err := o.revoke(ctx, before.tokens[0]); err != nil {
+			return out, err
+		}
+	}
+	return out, nil
 }
 
 // Revoke implements Provider. An access token of which nobody has heard is nothing to take back: it was never used, and ends by
@@ -128,8 +143,12 @@ func (o *OAuth) Revoke(ctx context.Context, lease tokenboundary.Lease) error {
 	switch {
 	case err != nil:
 		return err
-	case o.cfg.RevocationURL != "" && lent.token != "":
-		return o.revoke(ctx, lent.token)
+	case o.cfg.RevocationURL != "" && len(lent.tokens) > 0:
+		var failed error
+		for _, token := range lent.tokens {
+			failed = errors.Join(failed, o.revoke(ctx, token))
+		}
+		return failed
 	case !o.cfg.Clock.Now().Before(lent.expires):
 		return nil
 	}
@@ -145,11 +164,17 @@ func (o *OAuth) handle(of foreign) []byte {
 	return []byte(out)
 }
 
-func ofHandle(handle []byte) (out foreign, err error) {
-	expires, token, _ := strings.Cut(string(handle), " ")
-	out.token = token
+// lent is what a handle says.
+type lent struct {
+	expires time.Time
+	tokens  []string // the newest first
+}
+
+func ofHandle(handle []byte) (out lent, err error) {
+	expires, tokens, _ := strings.Cut(string(handle), " ")
+	out.tokens = strings.Fields(tokens)
 	if out.expires, err = time.Parse(time.RFC3339Nano, expires); err != nil {
-		return foreign{}, PublicError("what is kept of an access token cannot be read")
+		return lent{}, PublicError("what is kept of an access token cannot be read")
 	}
 	return out, nil
 }

@@ -34,7 +34,6 @@ type Proxy struct {
 	outward   []string
 	transport *http.Transport
 	tokens    tokens
-	proofs    proofs
 	uses      uses
 	flights   flights
 }

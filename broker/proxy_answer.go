@@ -17,7 +17,7 @@ func (p *Proxy) answer(resp *http.Response, secrets []string) (http.Header, erro
 	switch {
 	case resp.StatusCode < 200 || resp.StatusCode > 599: // 101 would be an upgrade
 		return nil, errInterim
-	case resp.ContentLength > p.cfg.MaxResponse:
+	case resp.ContentLength > p.cfg.MaxResponse && resp.Request.Method != http.MethodHead && resp.StatusCode != http.StatusNotModified:
 		return nil, errTooLong
 	}
 	h := make(http.Header, 16)

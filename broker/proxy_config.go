@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/tokenboundary/tokenboundary"
+	"github.com/tokenboundary/tokenboundary/internal/canon"
 )
 
 // ProxyConfig is what a Proxy is made of. Broker, Upstream, Routes and Inject are required.
@@ -20,7 +21,7 @@ type ProxyConfig struct {
 	// Connection is the connection of which credentials are leased: tokens of any other are refused. It may be empty where
 	// the broker's client has one only.
 	Connection string
-	// Upstream is the system behind the proxy: http or https, and a host. It has no path: what is asked for there is the path that
+	// Upstream is the system behind the proxy: https, or http on a loopback host, and no more. It has no path: what is asked for there is the path that
 	// was decided on.
 	Upstream *url.URL
 	// Routes are the requests that are let through. None: nothing is.
@@ -39,7 +40,8 @@ type ProxyConfig struct {
 	// TLS is how an https system is authenticated. Nil: by the certificates of the machine.
 	TLS *tls.Config
 	// Proofs verifies proofs of possession (tokenboundary.TypeDPoP, RFC 9449, section 4.3) with all that they say but ath,
-	// which is compared here: identity.DPoP, for a resource. Nil: key-bound tokens are refused.
+	// which is compared here: identity.DPoP, for a resource. Nil: key-bound tokens are refused. A proof is
+	// good once for all proxies of the Broker; another process, and this one after a restart, does not know of it.
 	Proofs tokenboundary.IdentitySource
 	// ProofAlgs are the algorithms that Proofs accepts, for challenges.
 	ProofAlgs []string
@@ -89,6 +91,8 @@ func (p *Proxy) configure() (err error) {
 	case up == nil || up.Scheme != "http" && up.Scheme != "https" || up.Hostname() == "" || up.Path != "" && up.Path != "/" ||
 		up.RawQuery != "" || up.Fragment != "" || up.User != nil || up.Opaque != "":
 		return errors.New("broker: ProxyConfig.Upstream must be the URL of an http or https host, without a path")
+	case up.Scheme == "http" && !canon.Loopback(up.Hostname()):
+		return errors.New("broker: ProxyConfig.Upstream must be https: plain http is for loopback hosts only")
 	case len(cfg.Inject) == 0:
 		return errors.New("broker: ProxyConfig.Inject is required")
 	case cfg.MaxRequest < 0 || cfg.MaxResponse < 0:

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/textproto"
+	"net/url"
 	"slices"
 	"strings"
 )
@@ -74,7 +75,11 @@ func listed(connection []string, name string) bool {
 func hide(h http.Header, secrets []string) (found bool) {
 	for name, values := range h {
 		if slices.ContainsFunc(values, func(v string) bool {
-			return slices.ContainsFunc(secrets, func(s string) bool { return strings.Contains(v, s) })
+			plain, _ := url.PathUnescape(v)
+			form, _ := url.QueryUnescape(v)
+			return slices.ContainsFunc(secrets, func(s string) bool {
+				return strings.Contains(v, s) || strings.Contains(plain, s) || strings.Contains(form, s)
+			})
 		}) {
 			delete(h, name)
 			found = true

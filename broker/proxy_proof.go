@@ -48,7 +48,7 @@ func provesToken(proof, token string) bool {
 	return subtle.ConstantTimeCompare([]byte(ath), []byte(base64.RawURLEncoding.EncodeToString(digest[:]))) == 1
 }
 
-// proofs remembers proofs that were used, until they end. The zero value is ready.
+// proofs remembers proofs that were used at any proxy of a Broker, until they end. The zero value is ready.
 type proofs struct {
 	mu    sync.Mutex
 	until map[string]time.Time

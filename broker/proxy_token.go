@@ -107,7 +107,7 @@ func (p *Proxy) permit(ctx context.Context, t target, token presented, k known) 
 		return access{}, errNotAllowed
 	}
 	if token.bound {
-		if err := p.proofs.spend(principal.Key+" "+principal.Once, principal.Expires, p.b.cfg.Clock.Now()); err != nil {
+		if err := p.b.proofs.spend(principal.Key+" "+principal.Once, principal.Expires, p.b.cfg.Clock.Now()); err != nil {
 			return access{}, err
 		}
 		principal.Once = "" // it was spent

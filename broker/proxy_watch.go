@@ -14,7 +14,10 @@ var errCut = errors.New("broker: it cannot be told whether the lease is alive")
 func (p *Proxy) watch(ctx context.Context, cut context.CancelCauseFunc, l *Lease) *watch {
 	w := &watch{clock: p.b.cfg.Clock}
 	w.look = func() {
-		switch _, err := l.look(ctx); {
+		asked, enough := context.WithCancel(ctx)
+		defer enough()
+		defer p.b.cfg.Clock.AfterFunc(askAgain, enough).Stop() // a store that does not answer says nothing either
+		switch _, err := l.look(asked); {
 		case err == nil:
 			w.arm()
 		case errors.Is(err, ErrOver):

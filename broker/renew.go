@@ -75,23 +75,17 @@ func (b *Broker) prolong(ctx context.Context, l *Lease) error {
 		return nil
 	}
 	issued, err := called(ctx, b, info, r.Renew)
-	if err != nil {
-		return err
-	}
 	var sealed []byte
-	if len(issued.Handle) > 0 {
-		if sealed, err = b.seal(ctx, info.ID, issued.Handle); err != nil {
-			return err
-		}
+	if len(issued.Handle) > 0 { // of a failure too: it says what to take back
+		var failed error
+		sealed, failed = b.seal(ctx, info.ID, issued.Handle)
+		err = errors.Join(err, failed)
 	}
-	// Only what lives still is held: who was cut meanwhile is not prolonged.
-	if _, err := b.cfg.Governor.SetLease(ctx, b.cfg.Client, info.ID, tokenboundary.LeaseHeld, sealed); err != nil {
-		if errors.Is(err, tokenboundary.ErrConflict) {
-			b.mark(b.unwanted, info.ID)
-			b.drop(info.ID)
-			return nil
-		}
-		return err
+	if err == nil { // only what lives still is held: who was cut meanwhile is not prolonged
+		_, err = b.cfg.Governor.SetLease(ctx, b.cfg.Client, info.ID, tokenboundary.LeaseHeld, sealed)
+	}
+	if err != nil {
+		return b.unrenewed(ctx, info, issued.Handle, sealed, err)
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -100,4 +94,25 @@ func (b *Broker) prolong(ctx context.Context, l *Lease) error {
 		l.secret = issued.Secret
 	}
 	return nil
+}
+
+// unrenewed sees to what a renewal that failed may have made: its handle goes into the book, and the lease ends; and where it is
+// too late for the book, because the lease has ended meanwhile, the credential is taken back at once.
+func (b *Broker) unrenewed(ctx context.Context, info tokenboundary.Lease, handle, sealed []byte, err error) error {
+	if len(handle) == 0 && !errors.Is(err, tokenboundary.ErrConflict) {
+		return err // as it was before
+	}
+	b.giveUp(ctx, info.ID, sealed)
+	b.drop(info.ID)
+	if len(handle) == 0 {
+		return nil
+	}
+	info.Handle = handle
+	_, late := called(ctx, b, info, func(ctx context.Context, l tokenboundary.Lease) (Issued, error) {
+		return Issued{}, b.cfg.Providers[l.Connection].Revoke(ctx, l)
+	})
+	if errors.Is(err, tokenboundary.ErrConflict) {
+		err = nil // it was cut
+	}
+	return errors.Join(err, late)
 }

@@ -52,7 +52,7 @@ func (t target) url(scheme, host string) (*url.URL, error) {
 }
 
 // lookalikes are what some systems take for one of / \ . % ; after they have normalised a path (NFKC).
-const lookalikes = "／＼﹨．﹒․‥…％﹪；﹔\u037e"
+const lookalikes = "／＼﹨．﹒․‥…％﹪；﹔\u037e\u2100\u2101\u2105\u2106\ufe14\ufe19\ufe30"
 
 // checkPath refuses every path that could be read in two ways: an encoding where none is needed, or in small letters; an
 // encoded delimiter; a segment of dots, or an empty one that is not the last; what is not UTF-8.
@@ -138,18 +138,28 @@ func checkQuery(query string) error {
 		if strings.ContainsAny(name, "%+") {
 			name, _ = url.QueryUnescape(name)
 		}
-		if slices.ContainsFunc(tricks, func(trick string) bool { return strings.EqualFold(trick, name) }) {
+		if tricky(name) {
 			return errQuery
 		}
 	}
 	return nil
 }
 
+// tricky reports whether a system may take the name of a parameter for one of tricks: some cut it off where a bracket or a control
+// character begins, and take a space or a dot for an underscore.
+func tricky(name string) bool {
+	if i := strings.IndexFunc(name, func(r rune) bool { return r == '[' || r < ' ' }); i >= 0 {
+		name = name[:i]
+	}
+	name = strings.NewReplacer(" ", "_", ".", "_", "-", "_").Replace(strings.Trim(name, " "))
+	return slices.ContainsFunc(tricks, func(trick string) bool { return strings.EqualFold(trick, name) })
+}
+
 func hex(c byte) bool { return '0' <= c && c <= '9' || 'a' <= c|0x20 && c|0x20 <= 'f' }
 
 // tricks are parameters by which some systems take another method than that of the request, or a token.
 var tricks = []string{
-	"_method", "x-http-method-override", "x-http-method", "x-method-override", "httpmethod", "$httpmethod", "access_token",
+	"_method", "x_http_method_override", "x_http_method", "x_method_override", "httpmethod", "$httpmethod", "access_token",
 }
 
 // overrides are headers by which some systems take another method, path or protocol than those of the request.

@@ -64,8 +64,8 @@ func TestAVaultSecretLivesAsLongAsItsTask(t *testing.T) {
 		return nil
 	}))
 	info := l.Info()
-	i := slices.IndexFunc(f.all(), func(t *fakeToken) bool { return t.policy == "lease" })
-	own := f.all()[i]
+	all := f.all()
+	own := all[slices.IndexFunc(all, func(t *fakeToken) bool { return t.policy == "lease" })]
 	require.Equal(t, map[string]any{
 		"lease": info.ID.String(), "task": tok.TaskID.String(), "client": "bot", "connection": "erp",
 	}, own.meta)

@@ -129,7 +129,7 @@ const flushTime = 2 * time.Second
 // serve lets requests through until ctx ends. A connection is cut then: what uses it asks again.
 func (b *brokered) serve(ctx context.Context, p proxied, listener net.Listener) {
 	server := &http.Server{
-		Handler: p, ReadHeaderTimeout: readHeaderTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader,
+		Handler: p, DisableGeneralOptionsHandler: true, ReadHeaderTimeout: readHeaderTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader,
 		ErrorLog: slog.NewLogLogger(b.log.Handler(), slog.LevelWarn),
 	}
 	stop := context.AfterFunc(ctx, func() { _ = server.Close() })

@@ -18,8 +18,18 @@ import (
 func provider(ctx context.Context, p config.Provider, connection string, b broker.Config) (broker.Provider, error) {
 	switch {
 	case p.Files != nil:
+		for _, file := range p.Files { // one that cannot be used is reported where it is named
+			if _, err := broker.ReadValue(file)(ctx); err != nil {
+				return nil, fmt.Errorf("files: %s: %w", file, err)
+			}
+		}
 		return broker.Files(p.Files), nil
 	case p.Environ != nil:
+		for _, name := range p.Environ {
+			if os.Getenv(name) == "" {
+				return nil, fmt.Errorf("environ: %s is not set", name)
+			}
+		}
 		return broker.Environ(p.Environ), nil
 	case p.OAuth != nil:
 		return oauth(ctx, p.OAuth, connection, b)

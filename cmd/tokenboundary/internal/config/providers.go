@@ -64,8 +64,8 @@ func (r *reader) oauth(v value) *OAuth {
 		"token_endpoint":      into(&o.Config.TokenURL, r.uri),
 		"revocation_endpoint": into(&o.Config.RevocationURL, r.uri),
 		"client_id":           into(&o.Config.ClientID, r.text),
-		"client_secret_file":  into(&o.Secret, r.secret),
-		"refresh_token_file":  into(&o.Refresh, r.secret),
+		"client_secret_file":  into(&o.Secret, r.foreign),
+		"refresh_token_file":  into(&o.Refresh, r.foreign),
 		"ca_file":             into(&o.CA, r.existing),
 		"broad":               into(&o.Config.Broad, r.boolean),
 		"scopes": func(v value) {
@@ -78,6 +78,18 @@ func (r *reader) oauth(v value) *OAuth {
 		},
 	}, "token_endpoint", "client_id", "refresh_token_file")
 	return o
+}
+
+// maxForeign is the longest secret that somebody else has made, in bytes.
+const maxForeign = 8 << 10
+
+// foreign reads the secret in a file, which somebody else has made.
+func (r *reader) foreign(v value) Secret {
+	s := r.content(v, maxForeign)
+	if s == "" || len(s) > maxForeign {
+		r.fail(v, "the secret has to have between 1 and %d bytes", maxForeign)
+	}
+	return Secret(s)
 }
 
 func (r *reader) vault(v value) *Vault {

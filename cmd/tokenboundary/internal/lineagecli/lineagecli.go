@@ -6,9 +6,12 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/benbjohnson/clock"
+
+	"github.com/tokenboundary/tokenboundary/lineage"
 )
 
 // Exit codes.
@@ -23,7 +26,8 @@ const Usage = `  tokenboundary lineage trace ID      print the chain behind a to
   tokenboundary lineage tree ID       print what came from a record; --json
   tokenboundary lineage inventory     count what is alive, by client, connection and path; --selector KIND:VALUE, --json
   tokenboundary lineage verify        check a whole store: every record, chain, index and revocation; --json
-                                      each reads a store at rest: --config FILE of a server, or --store FILE --issuer URL
+                                      each reads a store at rest: --config FILE of a server, or --store FILE --issuer URL;
+                                      flags go before the ID, as in lineage trace --config FILE ID
 `
 
 // commands are the verbs and what runs each.
@@ -60,6 +64,9 @@ type command struct {
 
 // parse reads the flags and as many arguments as are wanted. Where it reports false, the command ends with the code.
 func (c *command) parse(args []string, names ...string) (code int, ok bool) {
+	if i := slices.IndexFunc(args, dashed); i >= 0 {
+		args = slices.Insert(slices.Clone(args), i, "--")
+	}
 	err := c.Parse(args)
 	switch problem := c.misused(); {
 	case errors.Is(err, flag.ErrHelp):
@@ -77,6 +84,12 @@ func (c *command) parse(args []string, names ...string) (code int, ok bool) {
 		return c.misuse(problem), false
 	}
 	return exitOK, true
+}
+
+// dashed reports whether an argument is an id that begins like a flag.
+func dashed(arg string) bool {
+	_, err := lineage.ParseID(arg)
+	return err == nil && arg[0] == '-'
 }
 
 // misuse says what is wrong with how the command was called.

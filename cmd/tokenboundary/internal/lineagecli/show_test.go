@@ -165,3 +165,15 @@ func TestWhatCannotBeNamed(t *testing.T) {
 	require.Equal(t, 1, code)
 	require.Contains(t, stderr, "a store in memory is gone with its server")
 }
+
+// TestAnIDMayBeginLikeAFlag: one in 64 does.
+func TestAnIDMayBeginLikeAFlag(t *testing.T) {
+	w, _ := chained(t)
+	id := lineage.ID{0xf8}.String()
+	require.Equal(t, "-", id[:1])
+	for _, verb := range []string{"trace", "tree"} {
+		_, stderr, code := w.run(verb, "--config", w.config, id)
+		require.Equal(t, 1, code)
+		require.Contains(t, stderr, "has the id "+id)
+	}
+}
