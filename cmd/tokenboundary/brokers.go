@@ -35,10 +35,11 @@ type brokered struct {
 	log     *slog.Logger
 }
 
-// proxied is a proxy and where it listens.
+// proxied is what answers at an address: a proxy, or for a gateway that forwards by itself.
 type proxied struct {
-	*broker.Proxy
-	listen string
+	http.Handler
+	name, listen string
+	flush        func(context.Context) error // of the uses that wait to be reported
 }
 
 // brokers makes the brokers that are configured.
@@ -83,7 +84,15 @@ func brokerOf(ctx context.Context, c config.Broker, cfg *config.Config, g *token
 		if err != nil {
 			return nil, p.Errorf("%w", err)
 		}
-		out.proxies = append(out.proxies, proxied{made, p.Listen})
+		out.proxies = append(out.proxies, proxied{made, "proxy", p.Listen, made.Flush})
+		if p.Forward == nil {
+			continue
+		}
+		asked, err := forwardAuth(p.Forward, made)
+		if err != nil {
+			return nil, p.Errorf("forward_auth: %w", err)
+		}
+		out.proxies = append(out.proxies, proxied{asked, "forward_auth", p.Forward.Listen, made.Flush})
 	}
 	return out, nil
 }
@@ -105,6 +114,15 @@ func proxy(p config.Proxy, b *broker.Broker, cfg *config.Config, clk clock.Clock
 	return broker.NewProxy(all)
 }
 
+// forwardAuth returns what a gateway asks.
+func forwardAuth(f *config.ForwardAuth, p *broker.Proxy) (http.Handler, error) {
+	cfg := f.Config
+	if f.Header != "" {
+		cfg.Gateway = broker.GatewaySecret(f.Header, string(f.Secret))
+	}
+	return p.ForwardAuth(cfg)
+}
+
 // start runs a broker and its proxies until ctx ends or the returned function is called, which waits for the end.
 func (b *brokered) start(ctx context.Context) (stop func(), err error) {
 	ctx, cancel := context.WithCancel(ctx)
@@ -114,9 +132,9 @@ func (b *brokered) start(ctx context.Context) (stop func(), err error) {
 		listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", p.listen)
 		if err != nil {
 			stop()
-			return nil, fmt.Errorf("proxy: %w", err)
+			return nil, fmt.Errorf("%s: %w", p.name, err)
 		}
-		b.log.Info("proxy", "proxy", listener.Addr().String())
+		b.log.Info(p.name, p.name, listener.Addr().String())
 		all.Go(func() { b.serve(ctx, p, listener) })
 	}
 	all.Go(func() { _ = b.Run(ctx) }) // it ends with ctx
@@ -135,11 +153,11 @@ func (b *brokered) serve(ctx context.Context, p proxied, listener net.Listener) 
 	stop := context.AfterFunc(ctx, func() { _ = server.Close() })
 	defer stop()
 	if err := server.Serve(broker.Strict(listener)); !errors.Is(err, http.ErrServerClosed) {
-		b.log.Error("a proxy has ended", "cause", err)
+		b.log.Error("what listens has ended", "what", p.name, "cause", err)
 	}
 	limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), flushTime)
 	defer cancel()
-	if err := p.Flush(limited); err != nil {
+	if err := p.flush(limited); err != nil {
 		b.log.Warn("uses were not reported", "cause", err)
 	}
 }

@@ -206,3 +206,33 @@ func (w *world) edit(name, old, with string) {
 	require.Contains(w.t, raw, old)
 	w.write(name, strings.Replace(raw, old, with, 1))
 }
+
+// TestAGatewayAsksBeforeItForwards: what the proxy would let through, and only if it is the gateway.
+func TestAGatewayAsksBeforeItForwards(t *testing.T) {
+	w, _ := proxied(t, func(w *world) {
+		w.write("gateway.secret", "the secret of the gateway\n")
+		w.edit("boundary.yaml", `        inject: {X-Api-Key: "{key}"}`+"\n", `        inject: {X-Api-Key: "{key}"}`+
+			"\n        forward_auth: {listen: 127.0.0.1:0, style: nginx, gateway: {header: X-Gateway, secret_file: gateway.secret}}\n")
+	})
+	asked := "http://" + w.await(0, "forward_auth")["forward_auth"].(string)
+	token := w.token(url.Values{"grant_type": {"client_credentials"}, "connection": {"erp"}}, basic("worker", workerSecret))["access_token"]
+	ask := func(uri, secret string) int {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, asked+"/verify", nil)
+		require.NoError(t, err)
+		for name, value := range map[string]string{
+			"Authorization": fmt.Sprint("Bearer ", token), "X-Original-Method": "GET", "X-Original-Uri": uri, "X-Gateway": secret,
+		} {
+			req.Header.Set(name, value)
+		}
+		resp, err := http.DefaultClient.Do(req)
+		require.NoError(t, err)
+		defer resp.Body.Close() //nolint:errcheck // only read
+		require.Empty(t, resp.Header.Get("X-Api-Key"))
+		return resp.StatusCode
+	}
+	require.Equal(t, http.StatusOK, ask("/v1/invoices", "the secret of the gateway"))
+	require.Equal(t, http.StatusForbidden, ask("/v2/invoices", "the secret of the gateway"))
+	require.Equal(t, http.StatusForbidden, ask("/v1/invoices", "a guess"))
+	w.post("/revocations", map[string]any{"selector": "connection:erp"}, basic("ops", opsSecret))
+	require.Equal(t, http.StatusUnauthorized, ask("/v1/invoices", "the secret of the gateway"))
+}

@@ -29,8 +29,17 @@ type Proxy struct {
 	Listen string // host:port
 	CA     string // file of the certificates that the upstream's is issued by; empty: those of the system
 	// Config has what stands in the configuration: Connection, Upstream, Routes, Inject, the headers that pass, and bounds.
-	Config broker.ProxyConfig `json:"-"`
+	Config  broker.ProxyConfig `json:"-"`
+	Forward *ForwardAuth       // nil: no gateway asks
 	Place
+}
+
+// ForwardAuth is how a gateway that forwards by itself asks what the proxy would let through.
+type ForwardAuth struct {
+	Listen string // host:port
+	Header string // in which the gateway sends Secret; empty: anybody may ask
+	Secret Secret
+	Config broker.ForwardConfig `json:"-"` // all but Gateway
 }
 
 // maxContent is the most that a proxy can be told to let through in one direction, in bytes.
@@ -76,8 +85,30 @@ func (r *reader) proxy(v value) Proxy {
 		"max_response":     into(&p.Config.MaxResponse, size),
 		"timeout":          into(&p.Config.Timeout, func(v value) time.Duration { return r.duration(v, time.Second) }),
 		"origin":           into(&p.Config.Origin, r.uri),
+		"forward_auth":     into(&p.Forward, r.forwardAuth),
 	}, "listen", "upstream", "routes", "inject")
 	return p
+}
+
+var forwardStyles = map[string]broker.ForwardStyle{
+	"nginx": broker.ForwardNginx, "traefik": broker.ForwardTraefik, "envoy": broker.ForwardEnvoy,
+}
+
+func (r *reader) forwardAuth(v value) *ForwardAuth {
+	f := &ForwardAuth{}
+	found := r.object(v, fields{
+		"listen":  into(&f.Listen, r.listen),
+		"style":   func(v value) { f.Config.Style = forwardStyles[r.choice(v, "nginx", "traefik", "envoy")] },
+		"prefix":  into(&f.Config.Prefix, r.text),
+		"deliver": into(&f.Config.Deliver, r.boolean),
+		"gateway": func(v value) {
+			r.object(v, fields{"header": into(&f.Header, r.text), "secret_file": into(&f.Secret, r.secret)}, "header", "secret_file")
+		},
+	}, "listen", "style")
+	if _, known := found["gateway"]; f.Config.Deliver && !known {
+		r.fail(v, "deliver requires gateway: whoever may ask has the credentials")
+	}
+	return f
 }
 
 func (r *reader) route(v value) (out broker.Route) {

@@ -77,6 +77,7 @@ brokers:
         max_response: 2000
         timeout: 5s
         origin: https://proxy.example.com
+        forward_auth: {listen: 127.0.0.1:0, style: envoy, prefix: /check, deliver: true, gateway: {header: X-Gateway, secret_file: crm.secret}}
 `
 
 // room returns a directory with every file that base names.
@@ -164,6 +165,9 @@ func brokered(t *testing.T, c *config.Config, in func(string) string) {
 		}}, b.Connections["db"].Vault)
 	require.Len(t, b.Connections, 4)
 	require.Len(t, b.Proxies, 1)
+	require.Equal(t, &config.ForwardAuth{
+		Listen: "127.0.0.1:0", Header: "X-Gateway", Secret: secret, Config: broker.ForwardConfig{Style: broker.ForwardEnvoy, Prefix: "/check", Deliver: true},
+	}, b.Proxies[0].Forward)
 	require.Equal(t, []string{"127.0.0.1:0", in("crm.secret")}, []string{b.Proxies[0].Listen, b.Proxies[0].CA})
 	require.Equal(t, broker.ProxyConfig{
 		Connection: "erp", Upstream: &url.URL{Scheme: "https", Host: "erp.example.com:8443"},
@@ -271,7 +275,7 @@ func TestTheFileItself(t *testing.T) {
 	for text, want := range map[string]string{
 		"":                        path + ": the document is empty",
 		"[]":                      path + ":1: must be a mapping",
-		base + "---\nissuer: x\n": path + ":55: more than one YAML document",
+		base + "---\nissuer: x\n": path + ":56: more than one YAML document",
 		base + "# \xff":           path + ": the document is not UTF-8",
 		"issuer: [\n":             path + ":1: not YAML: did not find expected node content",
 		"env: [" + strings.Repeat("x,", 200_000) + "]": path + ":1: env[199997]: too many values",

@@ -185,4 +185,7 @@ var mistakes = []struct{ old, new, want string }{
 	{"max_request: 1000", "max_request: 0", "51: brokers[0].proxies[0].max_request: must be a whole number from 1 to 1073741824"},
 	{"scopes: [invoices:read]}]", "}]", "47: brokers[0].proxies[0].routes[0].scopes: is required"},
 	{"inject: {X-Api-Key: \"{key}\"}", "inject: {X-Api-Key: [key]}", "48: brokers[0].proxies[0].inject.X-Api-Key: must be a string"},
+	{", gateway: {header: X-Gateway, secret_file: crm.secret}", "", "55: brokers[0].proxies[0].forward_auth: deliver requires gateway: whoever may ask has the credentials"},
+	{"style: envoy", "style: apache", "55: brokers[0].proxies[0].forward_auth.style: must be one of nginx, traefik, envoy"},
+	{"style: envoy, ", "", "55: brokers[0].proxies[0].forward_auth.style: is required"},
 }
