@@ -35,6 +35,8 @@ func TestAGatewayIsToldWhatTheProxyDecides(t *testing.T) {
 	require.NoError(t, err)
 	f.refuses(f.addr, request("GET /v1/invoices/7"), 403, "")
 	f.refuses(envoy, request("GET /check/v1/invoices/7"), 403, "")
+	require.Contains(t, f.log.String(), `"msg":"a request was not let through","status":403`)
+	require.Contains(t, f.log.String(), `"decision":"`, "whose record says why")
 }
 
 // TestAProofIsGoodOnceAtAllProxiesOfABroker.

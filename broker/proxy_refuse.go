@@ -1,8 +1,10 @@
 package broker
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
+	"log/slog"
 	"math"
 	"net/http"
 	"strconv"
@@ -81,7 +83,7 @@ func (p *Proxy) refuse(w http.ResponseWriter, r *http.Request, t target, err err
 	case no.status == http.StatusServiceUnavailable:
 		h.Set("Retry-After", strconv.FormatInt(retryAfter(err), 10))
 	}
-	p.b.cfg.Logger.DebugContext(r.Context(), "a request was not let through", "status", no.status, "method", t.method, "path", t.path, "cause", no.why)
+	p.logRefusal(r.Context(), t, no, err)
 	code := no.code
 	if code == "" {
 		code = "invalid_request"
@@ -92,6 +94,16 @@ func (p *Proxy) refuse(w http.ResponseWriter, r *http.Request, t target, err err
 	if r.Method != http.MethodHead {
 		_, _ = w.Write(body) // the client is gone if this fails
 	}
+}
+
+// logRefusal says why a request was not let through; of one that the boundary has decided on, with the id of the decision.
+func (p *Proxy) logRefusal(ctx context.Context, t target, no *refusal, err error) {
+	level, attrs := slog.LevelDebug, []any{"status", no.status, "method", t.method, "path", t.path, "cause", no.why}
+	var denied *tokenboundary.DeniedError
+	if errors.As(err, &denied) {
+		level, attrs = slog.LevelInfo, append(attrs, "decision", denied.Decision.ID.String())
+	}
+	p.b.cfg.Logger.Log(ctx, level, "a request was not let through", attrs...)
 }
 
 // challenges returns the values of WWW-Authenticate (RFC 6750, section 3; RFC 9449, section 7.1).
