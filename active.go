@@ -14,10 +14,10 @@ import (
 // this id was recorded, or what is neither a token nor a refresh family. Whether a token of the host is the one that was
 // recorded, the host knows. By must be a resource or an operator.
 func (g *Governor) Active(ctx context.Context, by Client, id lineage.ID) (State, error) {
-	if err := g.reads(ctx, by, KindResource, KindOperator); err != nil {
+	if err := g.mayRead(by, KindResource, KindOperator); err != nil {
 		return State{}, err
 	}
-	e, err := g.entry(ctx, id)
+	e, err := g.entryFor(ctx, by, id)
 	switch {
 	case errors.Is(err, ErrNotFound):
 		return State{}, nil

@@ -136,12 +136,30 @@ func (g *Governor) stands(ctx context.Context, c Client) error {
 	if err != nil {
 		return unavailable("store", err)
 	}
+	return g.upright(c, need, marks)
+}
+
+// upright is stands by marks that were read.
+func (g *Governor) upright(c Client, need store.Unrevoked, marks []lineage.Mark) error {
 	for _, m := range marks {
 		if m.Kills(need.Since) {
 			return g.fallen(c, m, need.Since)
 		}
 	}
 	return nil
+}
+
+// entryFor is stands of a client and then entry, in one round trip; with the zero id nothing is found.
+func (g *Governor) entryFor(ctx context.Context, c Client, id lineage.ID) (store.Entry, error) {
+	need := g.standing(c)
+	found, marks, err := store.Look(ctx, g.cfg.Store, g.cfg.Issuer, []lineage.ID{id}, need.Selectors)
+	if err != nil {
+		return store.Entry{}, unavailable("store", err)
+	}
+	if err := g.upright(c, need, marks); err != nil {
+		return store.Entry{}, err
+	}
+	return g.found(found[0], id)
 }
 
 // fallen says what a mark on c means for whatever it asks: blocked, it may nothing; an assertion from before a cut proves

@@ -130,6 +130,14 @@ const readWindow = 60 * time.Second
 
 // reads checks that c may use a verb that changes nothing.
 func (g *Governor) reads(ctx context.Context, c Client, kinds ...ClientKind) error {
+	if err := g.mayRead(c, kinds...); err != nil {
+		return err
+	}
+	return g.stands(ctx, c)
+}
+
+// mayRead is what of reads needs nothing that is written.
+func (g *Governor) mayRead(c Client, kinds ...ClientKind) error {
 	if !c.is(kinds...) {
 		return ErrForbidden
 	}
@@ -142,7 +150,7 @@ func (g *Governor) reads(ctx context.Context, c Client, kinds ...ClientKind) err
 			return ErrUnauthenticated
 		}
 	}
-	return g.stands(ctx, c)
+	return nil
 }
 
 // spend returns the write that spends single-use evidence.

@@ -16,22 +16,35 @@ import (
 // own returns the entry behind a token of ours. Only signature and id are believed; everything else the token says
 // must be what its record says.
 func (g *Governor) own(ctx context.Context, raw string) (store.Entry, error) {
-	if g.cfg.Minter == nil || raw == "" || len(raw) > canon.MaxToken {
-		return store.Entry{}, ErrNotMine
-	}
-	claims, err := g.cfg.Minter.Verify(ctx, raw)
-	if err != nil {
-		return store.Entry{}, err
-	}
-	id, err := lineage.ParseID(claims.ID)
+	claims, id, err := g.signed(ctx, raw)
 	if err != nil {
 		return store.Entry{}, err
 	}
 	e, err := g.entry(ctx, id)
-	if err == nil && !claims.matches(e.Record) {
-		err = errors.New("the token differs from its record")
+	return e, claims.backed(e, err)
+}
+
+var errDiffers = errors.New("the token differs from its record")
+
+// backed returns err, and errDiffers where the entry that was found does not say what the token says.
+func (c Claims) backed(e store.Entry, err error) error {
+	if err == nil && !c.matches(e.Record) {
+		return errDiffers
 	}
-	return e, err
+	return err
+}
+
+// signed returns what a token of ours says, and the id of its record.
+func (g *Governor) signed(ctx context.Context, raw string) (Claims, lineage.ID, error) {
+	if g.cfg.Minter == nil || raw == "" || len(raw) > canon.MaxToken {
+		return Claims{}, lineage.ID{}, ErrNotMine
+	}
+	claims, err := g.cfg.Minter.Verify(ctx, raw)
+	if err != nil {
+		return Claims{}, lineage.ID{}, err
+	}
+	id, err := lineage.ParseID(claims.ID)
+	return claims, id, err
 }
 
 // hosted returns the entry behind a token that a host minted; an empty one where p is no such token.
@@ -62,13 +75,18 @@ func (g *Governor) entry(ctx context.Context, id lineage.ID) (store.Entry, error
 		return store.Entry{}, fmt.Errorf("%w: record", ErrNotFound)
 	}
 	found, err := g.cfg.Store.Get(ctx, g.cfg.Issuer, []lineage.ID{id})
-	switch {
-	case err != nil:
+	if err != nil {
 		return store.Entry{}, unavailable("store", err)
-	case found[0].Record.ID() != id || found[0].Record.Issuer != g.cfg.Issuer:
+	}
+	return g.found(found[0], id)
+}
+
+// found returns e if it is the entry of this record.
+func (g *Governor) found(e store.Entry, id lineage.ID) (store.Entry, error) {
+	if id.IsZero() || e.Record.ID() != id || e.Record.Issuer != g.cfg.Issuer {
 		return store.Entry{}, fmt.Errorf("%w: record", ErrNotFound)
 	}
-	return found[0], nil
+	return e, nil
 }
 
 // stateOf returns what a record amounts to at now. Validity is derived here and nowhere stored: a record is active only if

@@ -13,17 +13,21 @@ type State struct {
 
 // Introspect reports whether a token of ours is active now (RFC 7662). To a resource, a token that is not for it is
 // inactive, and so is one whose recheck interval is over and that would not be issued now. By must be a
-// resource or an operator.
+// resource or an operator. Of a store over a network that is one round trip (store.Looker), and another where the token is
+// decided anew.
 func (g *Governor) Introspect(ctx context.Context, by Client, raw string) (State, error) {
-	if err := g.reads(ctx, by, KindResource, KindOperator); err != nil {
+	if err := g.mayRead(by, KindResource, KindOperator); err != nil {
 		return State{}, err
 	}
-	e, err := g.own(ctx, raw)
-	switch {
-	case errors.Is(err, ErrUnavailable):
-		return State{}, err
-	case err != nil:
+	claims, id, no := g.signed(ctx, raw) // of no use to who may not ask
+	e, err := g.entryFor(ctx, by, id)
+	switch err = claims.backed(e, err); {
+	case errors.Is(err, ErrNotFound) && errors.Is(no, ErrUnavailable):
+		return State{}, no
+	case errors.Is(err, ErrNotFound), errors.Is(err, errDiffers):
 		return State{}, nil
+	case err != nil:
+		return State{}, err
 	}
 	return g.activeTo(ctx, by, e)
 }

@@ -77,12 +77,27 @@ var (
 	errSigner    = errors.New("mint: the signer returned no usable signature")
 )
 
+// repeats reports whether s, whose private key is in this process, signs the same input alike each time: ECDSA as RFC 8725,
+// section 3.2, wants it (RFC 6979), and Ed25519 (RFC 8032). No payload is published with two signatures even so, which is what
+// attacks by faults on such signatures need: each has an id of its own, from a source of randomness.
+func repeats(s crypto.Signer) bool {
+	switch s.(type) {
+	case *ecdsa.PrivateKey, ed25519.PrivateKey:
+		return true
+	}
+	return false
+}
+
 // sign returns the JWS signature of input (RFC 7518, sections 3.3 to 3.5; RFC 8037, section 3.1).
 func sign(alg string, s crypto.Signer, input []byte) ([]byte, error) {
 	digest := sha256.Sum256(input)
 	switch alg {
 	case ES256:
-		der, err := s.Sign(rand.Reader, digest[:], crypto.SHA256)
+		entropy := rand.Reader
+		if repeats(s) {
+			entropy = nil // RFC 6979
+		}
+		der, err := s.Sign(entropy, digest[:], crypto.SHA256)
 		if err != nil {
 			return nil, err
 		}

@@ -79,6 +79,9 @@ func (m *Mint) verifier(ctx context.Context, kid string) (publicKey, *cache, err
 	case !trusted:
 		return publicKey{}, nil, fmt.Errorf("%w: its key was retired or revoked", ErrToken)
 	}
+	if own := s.held[kid]; own != nil {
+		k.made = own.made
+	}
 	return k, s.verified, nil
 }
 

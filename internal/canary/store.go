@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"strings"
 
+	"github.com/tokenboundary/tokenboundary/lineage"
 	"github.com/tokenboundary/tokenboundary/store"
 )
 
@@ -41,6 +42,11 @@ func (s Store) Commit(ctx context.Context, txs []store.Tx) []error {
 		}
 	}
 	return errs
+}
+
+// Look implements store.Looker.
+func (s Store) Look(ctx context.Context, issuer string, ids []lineage.ID, sels []lineage.Selector) ([]store.Entry, []lineage.Mark, error) {
+	return store.Look(ctx, s.Store, issuer, ids, sels)
 }
 
 // Forms returns a value in all forms in which programs write it down.

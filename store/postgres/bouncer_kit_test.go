@@ -23,6 +23,7 @@ func TestStoreBehindPgBouncer(t *testing.T) {
 		return s
 	}, storetest.Options{
 		Repeats: true,
+		Looks:   true,
 		Forgets: forgets,
 		Another: func(t *testing.T, _ store.Store) store.Store { return g.another(t, b.dsn(), opts) },
 		Break: func(_ *testing.T, s store.Store, n int, arrives bool) func() bool {

@@ -102,6 +102,7 @@ type Store struct {
 var (
 	_ store.Store  = (*Store)(nil)
 	_ store.Hinter = (*Store)(nil)
+	_ store.Looker = (*Store)(nil)
 )
 
 var schemaName = regexp.MustCompile(`^[a-z_][a-z0-9_]{0,62}$`)

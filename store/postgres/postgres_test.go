@@ -62,6 +62,7 @@ func TestStore(t *testing.T) {
 		return s
 	}, storetest.Options{
 		Hints:   20 * time.Second,
+		Looks:   true,
 		Forgets: forgets,
 		Another: func(t *testing.T, _ store.Store) store.Store { return g.another(t, database(t), postgres.Options{}) },
 		Break: func(_ *testing.T, s store.Store, n int, arrives bool) func() bool {
@@ -77,14 +78,14 @@ func TestStorePooled(t *testing.T) {
 	t.Parallel()
 	g := newGround(t, nil)
 	storetest.Run(t, func(t *testing.T) store.Store { return g.open(t, database(t), postgres.Options{Pooled: true}) },
-		storetest.Options{Repeats: true, Forgets: forgets})
+		storetest.Options{Repeats: true, Looks: true, Forgets: forgets})
 }
 
 func TestStoreCoalesced(t *testing.T) {
 	t.Parallel()
 	g := newGround(t, nil)
 	storetest.Run(t, func(t *testing.T) store.Store { return store.Coalesce(g.open(t, database(t), postgres.Options{})) },
-		storetest.Options{Repeats: true, Forgets: forgets})
+		storetest.Options{Repeats: true, Looks: true, Forgets: forgets})
 }
 
 // Records in partitions of their own months are found like those of the rest.
@@ -95,7 +96,7 @@ func TestStorePartitioned(t *testing.T) {
 		require.NoError(t, postgres.Partition(t.Context(), database(t), opts, noon, noon.AddDate(0, 2, 0)))
 	})
 	storetest.Run(t, func(t *testing.T) store.Store { return g.open(t, database(t), postgres.Options{}) },
-		storetest.Options{Repeats: true, Forgets: forgets})
+		storetest.Options{Repeats: true, Looks: true, Forgets: forgets})
 }
 
 func TestDurable(t *testing.T) {

@@ -69,52 +69,24 @@ func wrap(err error) error {
 
 // Get implements store.Store.
 func (s *Store) Get(ctx context.Context, issuer string, ids []lineage.ID) ([]store.Entry, error) {
-	raw := make([][]byte, len(ids))
-	for i, id := range ids {
-		raw[i] = id[:]
-	}
-	records := map[lineage.ID]lineage.Record{}
-	marks := map[lineage.Selector]lineage.Mark{}
-	heads := map[string]store.Head{}
-	_, err := s.look(ctx, issuer, func(b *pgx.Batch, number int64) {
-		b.Queue(s.sql.get, number, raw)
-		b.Queue(s.sql.getMarks, number, raw)
-		b.Queue(s.sql.getHeads, number, raw)
-	}, func(results pgx.BatchResults) error {
-		return errors.Join(
-			each(results, func(rows pgx.Rows) error {
-				r, err := scanRecord(rows)
-				records[r.ID()] = r
-				return err
-			}),
-			each(results, func(rows pgx.Rows) error {
-				m, err := scanMark(rows)
-				marks[m.Selector] = m
-				return err
-			}),
-			each(results, func(rows pgx.Rows) error {
-				h, err := scanHead(rows)
-				heads[h.Key] = h
-				return err
-			}))
-	})
-	if err != nil {
+	q := newEntries(ids)
+	if _, err := s.look(ctx, issuer, func(b *pgx.Batch, number int64) { q.queue(b, s, number) }, q.read); err != nil {
 		return nil, err
 	}
-	out := make([]store.Entry, len(ids))
-	for i, id := range ids {
-		e := store.Entry{Record: records[id]}
-		for _, sel := range e.Record.Selectors() {
-			if m, ok := marks[sel]; ok {
-				e.Marks = append(e.Marks, m)
-			}
-			if h, ok := heads[sel.String()]; ok {
-				e.Heads = append(e.Heads, h)
-			}
-		}
-		out[i] = e
+	return q.answer(), nil
+}
+
+// Look implements store.Looker.
+func (s *Store) Look(ctx context.Context, issuer string, ids []lineage.ID, sels []lineage.Selector) ([]store.Entry, []lineage.Mark, error) {
+	q, m := newEntries(ids), marksOf(sels)
+	_, err := s.look(ctx, issuer, func(b *pgx.Batch, number int64) {
+		q.queue(b, s, number)
+		m.queue(b, s, number)
+	}, func(results pgx.BatchResults) error { return errors.Join(q.read(results), m.read(results)) })
+	if err != nil {
+		return nil, nil, err
 	}
-	return out, nil
+	return q.answer(), m.found, nil
 }
 
 // Heads implements store.Store.
@@ -145,23 +117,11 @@ func (s *Store) Heads(ctx context.Context, issuer string, keys []string) ([]stor
 
 // Revoked implements store.Store.
 func (s *Store) Revoked(ctx context.Context, issuer string, sels []lineage.Selector) ([]lineage.Mark, error) {
-	sums := make([][]byte, len(sels))
-	for i, sel := range sels {
-		sums[i] = sumOf(sel)
-	}
-	var out []lineage.Mark
-	_, err := s.look(ctx, issuer, func(b *pgx.Batch, number int64) { b.Queue(s.sql.marks, number, sums) },
-		func(results pgx.BatchResults) error {
-			return each(results, func(rows pgx.Rows) error {
-				m, err := scanMark(rows)
-				out = append(out, m)
-				return err
-			})
-		})
-	if err != nil {
+	q := marksOf(sels)
+	if _, err := s.look(ctx, issuer, func(b *pgx.Batch, number int64) { q.queue(b, s, number) }, q.read); err != nil {
 		return nil, err
 	}
-	return out, nil
+	return q.found, nil
 }
 
 // earliest lies before every time of issue: that of a record is written with four digits for its year.

@@ -67,6 +67,10 @@ func TestRoundTrips(t *testing.T) {
 						_, err := s.Revoked(t.Context(), issuer, []lineage.Selector{{Kind: "subject", Value: "bob"}})
 						return err
 					}},
+					{"Look", 1, func() error {
+						_, _, err := s.Look(t.Context(), issuer, ids, []lineage.Selector{{Kind: "subject", Value: "bob"}})
+						return err
+					}},
 					{"Forget", 2, func() error { return s.Forget(t.Context(), store.Removal{Issuer: issuer, Bodies: ids}) }},
 				} {
 					trips.Store(0)

@@ -20,6 +20,8 @@ type Options struct {
 	Repeats bool
 	// Lingers says that the store is a store.Lingerer.
 	Lingers bool
+	// Looks says that the store is a store.Looker.
+	Looks bool
 	// Forgets says that the store is a store.Forgetter.
 	Forgets bool
 	// Another returns one more store on what s keeps, as another process would open it, and closes it in t.Cleanup where it
@@ -53,11 +55,15 @@ func (o Options) run(t *testing.T, newStore func(t *testing.T) store.Store) {
 	}
 	declared("Hints", o.Hints > 0, hintCases, newStore)
 	declared("Lingers", o.Lingers, lingerCases, newStore)
+	declared("Looks", o.Looks, lookCases, newStore)
 	declared("Forgets", o.Forgets, forgetCases, newStore)
 	declared("Break", o.Break != nil, brokenCases, newStore)
 	declared("Another", o.Another != nil, sharedCases(), several)
 	if o.Hints > 0 {
 		declared("Another", o.Another != nil, prefixed("Shared/", hintCases), several)
+	}
+	if o.Looks {
+		declared("Another", o.Another != nil, prefixed("Shared/", lookCases), several)
 	}
 	if o.Forgets {
 		declared("Another", o.Another != nil, prefixed("Shared/", forgetCases), several)
@@ -113,6 +119,11 @@ func (s *turns) Scan(ctx context.Context, issuer string, sel lineage.Selector, f
 
 func (s *turns) Feed(ctx context.Context, issuer string, after uint64) iter.Seq2[lineage.Revocation, error] {
 	return s.reader().Feed(ctx, issuer, after)
+}
+
+// Look implements store.Looker. What is none is asked twice.
+func (s *turns) Look(ctx context.Context, issuer string, ids []lineage.ID, sels []lineage.Selector) ([]store.Entry, []lineage.Mark, error) {
+	return store.Look(ctx, s.reader(), issuer, ids, sels)
 }
 
 // Changed implements store.Hinter. What is none tells nothing.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"iter"
+	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -21,12 +22,15 @@ type told struct {
 	store.Store
 	mode string
 
-	mu sync.Mutex
-	ch chan struct{}
+	still sync.RWMutex // Commit has it alone
+	mu    sync.Mutex
+	ch    chan struct{}
 }
 
 func (s *told) Commit(ctx context.Context, txs []store.Tx) []error {
+	s.still.Lock()
 	errs := s.Store.Commit(ctx, txs)
+	s.still.Unlock()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.ch != nil && s.mode != "deaf" {
@@ -57,6 +61,25 @@ func (s *told) Linger() time.Duration {
 		return 0
 	}
 	return time.Millisecond
+}
+
+// Look is store.Look of the store below, at a moment when nothing is committed, but for what the mode breaks.
+func (s *told) Look(ctx context.Context, issuer string, ids []lineage.ID, sels []lineage.Selector) ([]store.Entry, []lineage.Mark, error) {
+	if s.mode != "torn" {
+		s.still.RLock()
+		defer s.still.RUnlock()
+	}
+	switch s.mode {
+	case "torn":
+		runtime.Gosched()
+	case "blind":
+		sels = nil
+	case "lost":
+		ids = slices.Repeat([]lineage.ID{{}}, len(ids))
+	case "deathless":
+		ctx = context.WithoutCancel(ctx)
+	}
+	return store.Look(ctx, s.Store, issuer, ids, sels)
 }
 
 // telling returns stores with a mode.
@@ -214,6 +237,11 @@ var powers = map[string]power{
 	"Broken/Forget, sure": breaking("sure"),
 	"Broken/Reads":        breaking("empty"),
 	"Linger/Positive":     {telling("hasty"), storetest.Options{Lingers: true}},
+	"Look/Same, blind":    {telling("blind"), storetest.Options{Looks: true}},
+	"Look/Same, lost":     {telling("lost"), storetest.Options{Looks: true}},
+	"Look/Same, none":     {func(*testing.T) store.Store { return memory.New() }, storetest.Options{Looks: true}},
+	"Look/OneMoment":      {telling("torn"), storetest.Options{Looks: true}},
+	"Look/Ended":          {telling("deathless"), storetest.Options{Looks: true}},
 	"Shared/Hints/Closes": {telling(""), storetest.Options{Hints: soon, Another: func(_ *testing.T, s store.Store) store.Store {
 		return &told{Store: s.(*told).Store} // is not told of what the other one commits
 	}}},
@@ -225,7 +253,7 @@ var powers = map[string]power{
 
 // A store with every power passes, and is asked about every one.
 func TestPowersThatAreThere(t *testing.T) {
-	storetest.Run(t, telling(""), storetest.Options{Hints: time.Minute, Lingers: true, Another: same})
+	storetest.Run(t, telling(""), storetest.Options{Hints: time.Minute, Lingers: true, Looks: true, Another: same})
 	whole := breaking("")
 	storetest.Run(t, whole.newStore, whole.Options)
 }
