@@ -63,7 +63,7 @@ func loadSet(fsys fs.FS, how loading) (*Set, error) {
 
 // loadDocuments is Load for who needs the documents as well, with the drafts of their rules.
 func loadDocuments(fsys fs.FS, how loading) (*Set, []*document, error) {
-	found, problems := find(fsys)
+	found, problems := find(fsys, how)
 	if len(problems) > 0 {
 		return nil, nil, refused(problems)
 	}
@@ -88,13 +88,14 @@ func loadDocuments(fsys fs.FS, how loading) (*Set, []*document, error) {
 }
 
 // find lists the documents of a set in the order of their names.
-func find(fsys fs.FS) ([]source, []Problem) {
+func find(fsys fs.FS, how loading) ([]source, []Problem) {
 	var found []source
 	var problems []Problem
 	fail := func(file, format string, args ...any) {
 		problems = append(problems, Problem{File: bounded(file), Message: fmt.Sprintf(format, args...)})
 	}
 	err := fs.WalkDir(fsys, ".", func(file string, e fs.DirEntry, err error) error {
+		how.pace.turn()
 		switch {
 		case err != nil:
 			fail(file, "cannot be read")

@@ -50,7 +50,7 @@ func TestReloadingCompilesWhatIsNew(t *testing.T) {
 	write(text)
 	w, err := Watch(t.Context(), dir, WatchOptions{Interval: time.Hour})
 	require.NoError(t, err)
-	programs := func() map[string]*program { return w.set.Load().beside(nil).known }
+	programs := func() map[string]*program { return w.set.Load().beside(nil, nil).known }
 	before := programs()
 	require.Len(t, before, 3)
 	write(strings.NewReplacer("!= 'b'", "!= 'x'", "== 'c'", "== 'y'").Replace(text))

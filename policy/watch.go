@@ -71,7 +71,7 @@ func Watch(ctx context.Context, dir string, opts WatchOptions) (*Watched, error)
 		return nil, fmt.Errorf("policy: %w", err) // names the directory; a set knows only what is in it
 	}
 	w := &Watched{dir: dir, log: opts.Logger, onChange: opts.OnChange}
-	w.seen = w.look()
+	w.seen = w.look(nil)
 	how := atOnce()
 	how.memory = &w.memory
 	set, err := loadSet(os.DirFS(dir), how)
@@ -112,35 +112,38 @@ func (w *Watched) Err() error {
 	return nil
 }
 
-// Reload loads the directory now, whether it has changed or not. An error means that the last good set stays in force.
+// Reload loads the directory now, whether it has changed or not. An error means that the last good set stays in force. It
+// gives way to decisions, which adds up to two seconds.
 func (w *Watched) Reload(ctx context.Context) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	now := w.look()
+	p := newPace()
+	now := w.look(p)
 	w.seen = now
-	return w.load(now)
+	return w.load(now, p)
 }
 
 // poll loads the directory if it has changed and has stopped changing.
 func (w *Watched) poll() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	now := w.look()
+	p := newPace()
+	now := w.look(p)
 	settled := now == w.seen
 	w.seen = now
 	if settled && now != w.loaded {
-		w.load(now) //nolint:errcheck // kept for Err, logged, and told to OnChange
+		w.load(now, p) //nolint:errcheck // kept for Err, logged, and told to OnChange
 	}
 }
 
 var errMoving = errors.New("policy: the directory changed while it was read")
 
-func (w *Watched) load(look uint64) error {
-	set, err := loadSet(os.DirFS(w.dir), w.set.Load().beside(&w.memory))
-	if err == nil && w.look() != look {
+func (w *Watched) load(look uint64, p *pace) error {
+	set, err := loadSet(os.DirFS(w.dir), w.set.Load().beside(&w.memory, p))
+	if err == nil && w.look(p) != look {
 		err = errMoving
 	} else {
 		w.loaded = look
@@ -160,7 +163,7 @@ func (w *Watched) load(look uint64) error {
 }
 
 // look sums up what the directory looks like from outside. What cannot be read looks different from everything else.
-func (w *Watched) look() uint64 {
+func (w *Watched) look(p *pace) uint64 {
 	h := fnv.New64a()
 	n := 0
 	err := fs.WalkDir(os.DirFS(w.dir), ".", func(file string, e fs.DirEntry, err error) error {
@@ -171,6 +174,7 @@ func (w *Watched) look() uint64 {
 			return skip(e)
 		}
 		n++
+		p.turn()
 		info, err := e.Info()
 		if err != nil {
 			return err

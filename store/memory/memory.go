@@ -175,7 +175,7 @@ func (s *Store) next(ctx context.Context, issuer string, at step, of func(*space
 	part := all[start:min(start+chunk, len(all))]
 	out := make([]lineage.Record, len(part))
 	for i, number := range part {
-		if out[i], err = sp.record(number); err != nil {
+		if out[i], _, err = sp.decode(sp.kept(number)); err != nil {
 			return nil, err
 		}
 	}

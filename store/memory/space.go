@@ -88,20 +88,26 @@ func (sp *space) keep(k kept) uint32 {
 	return number
 }
 
-// record returns the record with the number.
+// record returns the record with the number, and remembers it.
 func (sp *space) record(number uint32) (lineage.Record, error) {
 	k := sp.kept(number)
-	if r, found := sp.decoded.Get(k.place.id); found && (r.RawBody() == nil) == (k.body == nil) {
-		return r, nil
-	}
-	r, err := lineage.Decode(k.raw, k.body)
-	if err != nil {
-		return lineage.Record{}, fmt.Errorf("memory: %w", err)
-	}
-	if len(k.raw)+len(k.body) <= maxKept {
+	r, known, err := sp.decode(k)
+	if err == nil && !known && len(k.raw)+len(k.body) <= maxKept {
 		sp.decoded.Put(k.place.id, r)
 	}
-	return r, nil
+	return r, err
+}
+
+// decode returns a record, and whether it is remembered. A scan, which comes by each record once, stops at this: what is asked for
+// by id stays remembered however much is scanned.
+func (sp *space) decode(k *kept) (r lineage.Record, known bool, err error) {
+	if r, found := sp.decoded.Get(k.place.id); found && (r.RawBody() == nil) == (k.body == nil) {
+		return r, true, nil
+	}
+	if r, err = lineage.Decode(k.raw, k.body); err != nil {
+		return lineage.Record{}, false, fmt.Errorf("memory: %w", err)
+	}
+	return r, false, nil
 }
 
 func (sp *space) Clock() (time.Time, uint64, error) { return sp.now, sp.last(), nil }
