@@ -1,7 +1,6 @@
 package identity
 
 import (
-	"encoding/json"
 	"errors"
 	"slices"
 	"strconv"
@@ -51,13 +50,13 @@ func (c *claims) text(name string) string {
 
 // texts returns a claim that is a list of strings.
 func (c *claims) texts(name string) []string {
-	list, ok := c.value(name).([]any)
+	list, ok := canon.Elements(c.members.Get(name))
 	if c.has(name) && !ok {
 		c.fail("claim " + name + " is not a list of strings")
 	}
 	var out []string
-	for _, v := range list {
-		s, ok := v.(string)
+	for _, raw := range list {
+		s, ok := canon.Text(raw)
 		if !ok || canon.Name(s) != nil {
 			c.fail("claim " + name + " is not a list of usable strings")
 		}
@@ -68,7 +67,7 @@ func (c *claims) texts(name string) []string {
 
 // audience returns the aud claim: one string or a list of strings (RFC 7519, section 4.1.3).
 func (c *claims) audience() []string {
-	if s, ok := c.value("aud").(string); ok {
+	if s, ok := canon.Text(c.members.Get("aud")); ok {
 		return []string{s}
 	}
 	return c.texts("aud")
@@ -87,16 +86,6 @@ func (c *claims) time(name string) time.Time {
 	}
 	whole := int64(seconds)
 	return time.Unix(whole, int64((seconds-float64(whole))*1e9)).UTC()
-}
-
-func (c *claims) value(name string) any {
-	var v any
-	if raw := c.members.Get(name); raw != nil {
-		if err := json.Unmarshal(raw, &v); err != nil {
-			c.fail("claim " + name + " is malformed")
-		}
-	}
-	return v
 }
 
 // window is what bounds the time in which a token is good.

@@ -114,8 +114,8 @@ func possessed(raw string) (thumbprint string, tok front.Token, err error) {
 
 // proves checks that a proof is for the request (RFC 9449, section 4.3, checks 8, 9 and 12).
 func (c *claims) proves(method, request string, resource bool) {
-	htm, _ := c.value("htm").(string)
-	htu, _ := c.value("htu").(string)
+	htm, _ := canon.Text(c.members.Get("htm"))
+	htu, _ := canon.Text(c.members.Get("htu"))
 	target, err := targetURI(htu)
 	switch {
 	case c.err != nil:

@@ -108,7 +108,7 @@ func (s *issuer) identify(ctx context.Context, cred tokenboundary.Credential) (t
 		return tokenboundary.Principal{}, fmt.Errorf("identity: %w", err)
 	}
 	c := readClaims(tok)
-	if iss, ok := c.value("iss").(string); !ok || iss != s.cfg.Issuer {
+	if iss, ok := canon.Text(c.members.Get("iss")); !ok || iss != s.cfg.Issuer {
 		return tokenboundary.Principal{}, notMine("issuer")
 	}
 	if err := v.verify(ctx, tok); err != nil {

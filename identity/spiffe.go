@@ -89,7 +89,7 @@ func (s *trustDomain) identify(ctx context.Context, cred tokenboundary.Credentia
 		return tokenboundary.Principal{}, fmt.Errorf("identity: %w", err)
 	}
 	c := readClaims(tok)
-	sub, _ := c.value("sub").(string)
+	sub, _ := canon.Text(c.members.Get("sub"))
 	if !strings.HasPrefix(sub, s.ns.issuer+"/") {
 		return tokenboundary.Principal{}, notMine("trust domain")
 	}

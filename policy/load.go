@@ -95,7 +95,7 @@ func find(fsys fs.FS, how loading) ([]source, []Problem) {
 		problems = append(problems, Problem{File: bounded(file), Message: fmt.Sprintf(format, args...)})
 	}
 	err := fs.WalkDir(fsys, ".", func(file string, e fs.DirEntry, err error) error {
-		how.pace.turn()
+		how.pace.turn(aLook)
 		switch {
 		case err != nil:
 			fail(file, "cannot be read")
@@ -178,6 +178,7 @@ func readAll(fsys fs.FS, found []source, how loading) ([]*document, []*catalogFi
 		}
 		at := "/" + s.file // one text for both names
 		docs[i], problems[i] = parseDocument(at[1:], strings.TrimSuffix(at, suffix), s.kind == aGuardrail, data)
+		how.pace.turn(aParse)
 	})
 	if total.Load() > maxSet {
 		return nil, nil, []Problem{{File: ".", Message: fmt.Sprintf("the set is larger than %d bytes", maxSet)}}

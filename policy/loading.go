@@ -39,7 +39,7 @@ func (how loading) parallel(n int, f func(int)) {
 		wg.Go(func() {
 			for i := w; i < n; i += workers {
 				f(i)
-				how.pace.turn()
+				how.pace.turn(aDocument)
 			}
 		})
 	}

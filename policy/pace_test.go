@@ -2,27 +2,24 @@ package policy
 
 import (
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 )
 
 func TestAPaceRestsNowAndThenAndNotForever(t *testing.T) {
-	p := newPace()
-	for range 3 {
-		left := p.left
-		p.since = time.Now().Add(-stretch)
-		p.turn()
-		require.LessOrEqual(t, p.left, left-rest, "after some work")
+	p := &pace{}
+	for range 2 * stretch / aDocument {
+		p.turn(aDocument)
 	}
-	p.since = time.Now().Add(time.Hour)
-	left := p.left
-	p.turn()
-	require.Equal(t, left, p.left, "not before")
+	for range 3 * stretch / aLook {
+		p.turn(aLook)
+	}
+	require.Equal(t, pace{rests: 5}, *p)
+	p.turn(aLook)
+	require.Equal(t, pace{work: aLook, rests: 5}, *p, "not before there was some work")
 
-	p.since, p.left = time.Now().Add(-time.Hour), 0
-	since := p.since
-	p.turn()
-	require.Equal(t, since, p.since, "it has rested for as long as it may")
-	(*pace)(nil).turn() // never rests
+	p.rests = maxRests
+	p.turn(stretch)
+	require.Equal(t, pace{work: aLook, rests: maxRests}, *p, "it has rested for as long as it may")
+	(*pace)(nil).turn(stretch) // never rests
 }

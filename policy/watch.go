@@ -113,14 +113,14 @@ func (w *Watched) Err() error {
 }
 
 // Reload loads the directory now, whether it has changed or not. An error means that the last good set stays in force. It
-// gives way to decisions, which adds up to two seconds.
+// gives way to decisions: a second for a thousand documents, some four seconds at most.
 func (w *Watched) Reload(ctx context.Context) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	p := newPace()
+	p := &pace{}
 	now := w.look(p)
 	w.seen = now
 	return w.load(now, p)
@@ -130,7 +130,7 @@ func (w *Watched) Reload(ctx context.Context) error {
 func (w *Watched) poll() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	p := newPace()
+	p := &pace{}
 	now := w.look(p)
 	settled := now == w.seen
 	w.seen = now
@@ -174,7 +174,7 @@ func (w *Watched) look(p *pace) uint64 {
 			return skip(e)
 		}
 		n++
-		p.turn()
+		p.turn(aLook)
 		info, err := e.Info()
 		if err != nil {
 			return err

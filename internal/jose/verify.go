@@ -15,6 +15,7 @@ import (
 
 	gojose "github.com/go-jose/go-jose/v4"
 
+	"github.com/tokenboundary/tokenboundary/internal/canon"
 	"github.com/tokenboundary/tokenboundary/internal/front"
 )
 
@@ -32,17 +33,23 @@ func Verify(tok front.Token, key Key, algs ...string) error {
 	if !slices.Contains(algs, tok.Alg) || !key.fits(tok.Alg) {
 		return errAlgorithm
 	}
-	if tok.Raw != string(tok.SigningInput)+"."+base64.RawURLEncoding.EncodeToString(tok.Signature) {
-		return errSignature
-	}
-	_, payload, _ := bytes.Cut(tok.SigningInput, []byte{'.'})
-	if string(payload) != base64.RawURLEncoding.EncodeToString(tok.Payload) {
-		return errSignature
-	}
-	if !VerifyRaw(tok.Alg, key.Public, tok.SigningInput, tok.Signature) {
+	if !whole(tok) || !VerifyRaw(tok.Alg, key.Public, tok.SigningInput, tok.Signature) {
 		return errSignature
 	}
 	return nil
+}
+
+// whole reports whether the parts of tok are still those of its text.
+func whole(tok front.Token) bool {
+	buf := canon.GetBuffer()
+	defer canon.PutBuffer(buf)
+	header, _, _ := bytes.Cut(tok.SigningInput, []byte{'.'})
+	out := append(append(*buf, header...), '.')
+	out = base64.RawURLEncoding.AppendEncode(out, tok.Payload)
+	signed := len(out)
+	out = base64.RawURLEncoding.AppendEncode(append(out, '.'), tok.Signature)
+	*buf = out
+	return string(out[:signed]) == string(tok.SigningInput) && string(out) == tok.Raw
 }
 
 // fits reports whether the key may verify signatures by alg: it is of the right type and for no other algorithm.

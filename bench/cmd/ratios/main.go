@@ -21,7 +21,7 @@ func main() {
 
 func run() error {
 	rounds := flag.Int("rounds", 7, "how many rounds the medians are taken of")
-	slice := flag.Duration("slice", 200*time.Millisecond, "for how long a case runs in a round")
+	slice := flag.Duration("slice", 600*time.Millisecond, "for how long a case runs in a round; less measures how it begins, with a small heap and cold caches")
 	only := flag.String("run", "", "a regular expression: measure only the cases whose group/name it matches")
 	dir := flag.String("dir", "", "where files are written; the disk counts (default: the system's temporary directory)")
 	quiet := flag.Bool("q", false, "say nothing while it measures")
