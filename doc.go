@@ -5,7 +5,7 @@
 //
 // A [Governor] is one issuer's boundary. Every path to a token runs through it, in one order:
 //
-//	Request ─ authenticate ─ ancestry ─ chain ─ decide ─ seal ─ commit ∥ sign ─ release
+//	Request ─ authenticate ─ ancestry ─ chain ─ decide ─ seal ─ sign ─ commit ─ release
 //
 // Authentication turns credentials into principals: each [IdentitySource] is asked in order. Ancestry looks up what the subject
 // token came from and whether all of it is still alive; the chain is who acts for whom. [Policy] sees the verified
