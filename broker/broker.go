@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -62,7 +63,7 @@ type Broker struct {
 
 	mu       sync.Mutex
 	held     map[lineage.ID]*Lease  // of this process
-	shared   map[string]*Lease      // the same, by what they were made from
+	shared   map[leaseKey]*Lease    // the same, by what they were made for
 	fetching map[lineage.ID]bool    // what a call of Fetch in this process may still make
 	unwanted map[lineage.ID]bool    // what nobody will use, whatever the book says
 	troubles map[lineage.ID]trouble // what could not be taken back
@@ -95,12 +96,7 @@ func New(cfg Config) (*Broker, error) {
 		}
 	}
 	cfg.Providers = maps.Clone(cfg.Providers)
-	if cfg.Timeout == 0 {
-		cfg.Timeout = defaultTimeout
-	}
-	if cfg.Retry == 0 {
-		cfg.Retry = time.Second
-	}
+	cfg.Timeout, cfg.Retry = cmp.Or(cfg.Timeout, defaultTimeout), cmp.Or(cfg.Retry, time.Second)
 	if cfg.Clock == nil {
 		cfg.Clock = clock.New()
 	}
@@ -108,7 +104,7 @@ func New(cfg Config) (*Broker, error) {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
 	b := &Broker{
-		cfg: cfg, wake: make(chan struct{}, 1), held: map[lineage.ID]*Lease{}, shared: map[string]*Lease{},
+		cfg: cfg, wake: make(chan struct{}, 1), held: map[lineage.ID]*Lease{}, shared: map[leaseKey]*Lease{},
 		fetching: map[lineage.ID]bool{}, unwanted: map[lineage.ID]bool{}, troubles: map[lineage.ID]trouble{},
 		queues: map[string]*queue{},
 	}
@@ -125,16 +121,17 @@ func New(cfg Config) (*Broker, error) {
 // decided, recorded or fetched, and one wrapping tokenboundary.ErrDenied that the other system refused; whatever it may have
 // made is taken back.
 func (b *Broker) Lease(ctx context.Context, req tokenboundary.LeaseRequest) (*Lease, error) {
-	return b.lease(ctx, b.cfg.Client, req)
+	return b.lease(ctx, b.cfg.Client, req, keyOf(lineage.ID{}, req.Scopes))
 }
 
-// lease is Lease for the client with fewer connections.
-func (b *Broker) lease(ctx context.Context, client tokenboundary.Client, req tokenboundary.LeaseRequest) (*Lease, error) {
+// lease is Lease for the client with fewer connections. The key is completed with the token.
+func (b *Broker) lease(ctx context.Context, client tokenboundary.Client, req tokenboundary.LeaseRequest, key leaseKey) (*Lease, error) {
 	req.Intent = 2 * b.cfg.Timeout // it is over only when Fetch has long ended
 	info, err := b.cfg.Governor.Attach(ctx, client, req)
 	if err != nil {
 		return nil, err
 	}
+	key.token = info.Token
 	b.mark(b.fetching, info.ID)
 	type result struct {
 		lease *Lease
@@ -142,7 +139,7 @@ func (b *Broker) lease(ctx context.Context, client tokenboundary.Client, req tok
 	}
 	out := make(chan result, 1)
 	go func() { // what was begun is finished, whoever still waits for it
-		l, err := b.fetch(context.WithoutCancel(ctx), info, req.Scopes)
+		l, err := b.fetch(context.WithoutCancel(ctx), info, key)
 		b.unmark(b.fetching, info.ID)
 		b.nudge()
 		out <- result{l, err}
@@ -158,15 +155,28 @@ func (b *Broker) lease(ctx context.Context, client tokenboundary.Client, req tok
 // Find returns a lease of this process that was made from the token for exactly these scopes, as in LeaseRequest.Scopes, and is
 // neither over nor to be delivered. Whoever asks has verified the token, and the proof of possession where it is bound to a key: Find does not.
 func (b *Broker) Find(token lineage.ID, scopes []string) (*Lease, bool) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	l, ok := b.shared[sharedKey(token, scopes)]
-	return l, ok
+	l := b.find(keyOf(token, scopes))
+	return l, l != nil
 }
 
-func sharedKey(token lineage.ID, scopes []string) string {
+// leaseKey is what a lease is found by.
+type leaseKey struct {
+	token   lineage.ID
+	scopes  string       // that were asked for, in order
+	gateway *forwardAuth // that it is delivered to, for requests of the route; nil: it stays with the broker
+	route   *route
+}
+
+func keyOf(token lineage.ID, scopes []string) leaseKey {
 	sorted := slices.Sorted(slices.Values(scopes))
-	return token.String() + " " + strings.Join(slices.Compact(sorted), " ")
+	return leaseKey{token: token, scopes: strings.Join(slices.Compact(sorted), " ")}
+}
+
+// find returns the lease with the key; nil where there is none.
+func (b *Broker) find(key leaseKey) *Lease {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.shared[key]
 }
 
 func (b *Broker) mark(set map[lineage.ID]bool, id lineage.ID) {

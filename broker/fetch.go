@@ -12,21 +12,14 @@ import (
 
 // fetch has the provider make the credential of an intent and puts down that it is held. Where anything fails the lease is
 // ended instead: what may have been made is taken back by Run.
-func (b *Broker) fetch(ctx context.Context, info tokenboundary.Lease, asked []string) (*Lease, error) {
-	p := b.cfg.Providers[info.Connection]
-	issued, err := called(ctx, b, info, p.Fetch)
-	var sealed []byte
-	if len(issued.Handle) > 0 { // of a failure too: it says what to take back
-		var failed error
-		sealed, failed = b.seal(ctx, info.ID, issued.Handle)
-		err = errors.Join(err, failed)
-	}
+func (b *Broker) fetch(ctx context.Context, info tokenboundary.Lease, key leaseKey) (*Lease, error) {
+	issued, sealed, err := b.issued(ctx, info, b.cfg.Providers[info.Connection].Fetch)
 	if err == nil {
 		err = b.usable(info, issued)
 	}
 	if err == nil {
 		if info, err = b.cfg.Governor.SetLease(ctx, b.cfg.Client, info.ID, tokenboundary.LeaseHeld, sealed); err == nil {
-			return b.keep(info, issued, sharedKey(info.Token, asked)), nil
+			return b.keep(info, issued, key), nil
 		}
 		if errors.Is(err, tokenboundary.ErrConflict) {
 			err = fmt.Errorf("%w: what it was made for has ended", ErrOver)
@@ -35,6 +28,19 @@ func (b *Broker) fetch(ctx context.Context, info tokenboundary.Lease, asked []st
 	b.giveUp(ctx, info.ID, sealed)
 	b.cfg.Logger.WarnContext(ctx, "a credential could not be leased", "connection", info.Connection, "lease", info.ID.String(), "cause", err)
 	return nil, err
+}
+
+// issued has a provider make or prolong a credential, and seals the handle: of a failure too, because it says what to take back.
+func (b *Broker) issued(
+	ctx context.Context, info tokenboundary.Lease, method func(context.Context, tokenboundary.Lease) (Issued, error),
+) (out Issued, sealed []byte, err error) {
+	out, err = called(ctx, b, info, method)
+	if len(out.Handle) > 0 {
+		var failed error
+		sealed, failed = b.seal(ctx, info.ID, out.Handle)
+		err = errors.Join(err, failed)
+	}
+	return out, sealed, err
 }
 
 // usable refuses what a provider may not answer.
@@ -57,14 +63,14 @@ func (b *Broker) giveUp(ctx context.Context, id lineage.ID, sealed []byte) {
 }
 
 // keep makes the lease that the callers see.
-func (b *Broker) keep(info tokenboundary.Lease, issued Issued, key string) *Lease {
+func (b *Broker) keep(info tokenboundary.Lease, issued Issued, key leaseKey) *Lease {
 	l := &Lease{b: b, info: info, key: key, secret: issued.Secret, renewed: b.cfg.Clock.Now(), expires: issued.Expires}
 	l.info.Handle = nil
 	l.ctx, l.cut = context.WithCancelCause(context.Background())
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.held[info.ID] = l
-	if !info.Deliver { // which is somebody's own
+	if !info.Deliver || key.gateway != nil { // otherwise it is somebody's own
 		b.shared[key] = l
 	}
 	return l

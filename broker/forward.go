@@ -3,10 +3,10 @@ package broker
 import (
 	"context"
 	"errors"
+	"maps"
 	"net/http"
 	"net/textproto"
 	"strings"
-	"sync"
 )
 
 // ForwardStyle says how a gateway tells which request it asks about. The zero value is refused: it is never guessed from what
@@ -51,15 +51,12 @@ func (p *Proxy) ForwardAuth(cfg ForwardConfig) (http.Handler, error) {
 	case cfg.Deliver && cfg.Gateway == nil:
 		return nil, errors.New("broker: ForwardConfig.Gateway is required with Deliver")
 	}
-	return &forwardAuth{p: p, cfg: cfg, kept: map[flightKey]*Lease{}}, nil
+	return &forwardAuth{p, cfg}, nil
 }
 
 type forwardAuth struct {
 	p   *Proxy
 	cfg ForwardConfig
-
-	mu   sync.Mutex
-	kept map[flightKey]*Lease // to be delivered
 }
 
 var errNotGateway = &refusal{status: http.StatusForbidden, code: "access_denied", why: "Only the gateway may ask"}
@@ -70,11 +67,7 @@ func (f *forwardAuth) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		f.p.refuse(w, r, target{}, errNotGateway)
 		return
 	}
-	t, err := f.asked(r)
-	var a access
-	if err == nil {
-		a, err = f.p.admit(r.Context(), t, r.Header)
-	}
+	t, a, err := f.p.admit(r, f.asked)
 	var h http.Header
 	if err == nil {
 		h, err = f.permit(r.Context(), a)
@@ -83,9 +76,7 @@ func (f *forwardAuth) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		f.p.refuse(w, r, t, forGateway(err))
 		return
 	}
-	for name, values := range h {
-		w.Header()[name] = values
-	}
+	maps.Copy(w.Header(), h)
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(http.StatusOK)
 }
@@ -134,20 +125,22 @@ func pair(h http.Header, first, second string) (a, b string, ok bool) {
 	return h[first][0], h[second][0], true
 }
 
-// permit puts down the use, and returns the headers that the gateway has to send on.
+// permit puts down the use, and returns the headers that the gateway has to send on: none where the credential is to stay, and the
+// lease says only that the request may be made.
 func (f *forwardAuth) permit(ctx context.Context, a access) (http.Header, error) {
 	h := http.Header{}
-	s, err := f.credential(ctx, a)
-	if err != nil {
-		return nil, err
-	}
 	if f.cfg.Deliver {
-		if _, err := inject(f.p.inject, s, h); err != nil {
-			f.p.b.cfg.Logger.ErrorContext(ctx, "a credential was not delivered", "route", a.route.name, "cause", err)
-			return nil, errors.Join(errCannotTell, err)
-		}
+		a.gateway = f
 	}
-	return h, f.p.uses.add(a.id, a.route)
+	return h, f.p.use(ctx, a, func(ctx context.Context, _ *Lease, s Secret) error {
+		if f.cfg.Deliver {
+			if _, err := inject(f.p.inject, s, h); err != nil {
+				f.p.b.cfg.Logger.ErrorContext(ctx, "a credential was not delivered", "route", a.route.name, "cause", err)
+				return errors.Join(errCannotTell, err)
+			}
+		}
+		return f.p.uses.add(a.id, a.route)
+	})
 }
 
 // GatewaySecret is a ForwardConfig.Gateway for a gateway that sends a secret in a header of its own, which no caller can set. An empty

@@ -111,6 +111,30 @@ func TestADeliveredLeaseIsReplaced(t *testing.T) {
 	require.Len(t, f.open(), 2)
 }
 
+// TestADeliveredLeaseIsOneGatewaysOwn: no other gateway is given it, the proxy does not use it, and nobody finds it.
+func TestADeliveredLeaseIsOneGatewaysOwn(t *testing.T) {
+	f := proxied(t, func(_ *world, cfg *broker.ProxyConfig) {
+		cfg.Routes = []broker.Route{{Methods: []string{"GET"}, Path: "/export", Scopes: []string{"export"}}}
+	})
+	cfg := broker.ForwardConfig{Style: broker.ForwardEnvoy, Deliver: true, Gateway: func(*http.Request) bool { return true }}
+	given := map[string]bool{}
+	for _, addr := range []string{f.asks(cfg), f.asks(cfg)} {
+		for range 2 {
+			out := f.raw(addr, request("GET /export"))
+			require.Equal(t, 200, out.StatusCode, out.body)
+			given[out.Header.Get("X-Api-Key")] = true
+		}
+	}
+	require.Len(t, given, 2, "each has its own, and keeps it")
+	_, found := f.Find(f.tok.ID, []string{"export"})
+	require.False(t, found, "it is delivered")
+	require.Equal(t, 200, f.raw(f.addr, request("GET /export")).StatusCode)
+	require.Equal(t, 3, f.legacy.count(), "the proxy leases another one")
+	l, found := f.Find(f.tok.ID, []string{"export"})
+	require.True(t, found, "control: that one stays")
+	require.False(t, l.Info().Deliver)
+}
+
 func TestForwardAuthNamesWhatItCannotWorkWith(t *testing.T) {
 	f := proxied(t)
 	for why, cfg := range map[string]broker.ForwardConfig{

@@ -18,7 +18,7 @@ import (
 type Lease struct {
 	b    *Broker
 	info tokenboundary.Lease
-	key  string          // that it is found by
+	key  leaseKey
 	ctx  context.Context // ends when the lease does
 	cut  context.CancelCauseFunc
 

@@ -9,7 +9,6 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
-	"slices"
 	"strings"
 	"time"
 
@@ -121,10 +120,9 @@ var refusals = map[string]PublicError{
 // accept returns the access token of an answer, if it is what was asked for.
 func (o *OAuth) accept(a tokenAnswer, scopes []string) (foreign, error) {
 	deny := func(why PublicError) (foreign, error) { return foreign{}, errors.Join(tokenboundary.ErrDenied, why) }
-	visible := func(r rune) bool { return r <= ' ' || r > '~' }
 	life := time.Duration(a.ExpiresIn) * time.Second
 	switch {
-	case a.AccessToken == "" || len(a.AccessToken) > maxForeignToken || strings.ContainsFunc(a.AccessToken, visible):
+	case !usableToken(a.AccessToken):
 		return deny("the token endpoint answered without a usable access token")
 	case o.cfg.RevocationURL != "" && len(a.AccessToken) > MaxHandle-handleTime:
 		return deny("the access token is too long to be revoked later")
@@ -134,10 +132,7 @@ func (o *OAuth) accept(a tokenAnswer, scopes []string) (foreign, error) {
 		return deny("the token endpoint does not say when the access token ends, within a month")
 	}
 	if a.Scope != nil && !o.cfg.Broad {
-		got := strings.Fields(*a.Scope)
-		broader := slices.ContainsFunc(got, func(s string) bool { return !slices.Contains(scopes, s) })
-		narrower := slices.ContainsFunc(scopes, func(s string) bool { return !slices.Contains(got, s) })
-		if broader || narrower {
+		if got := strings.Fields(*a.Scope); !within(got, scopes) || !within(scopes, got) {
 			return deny("the access token has other scopes than were asked for")
 		}
 	}

@@ -42,13 +42,9 @@ var _ http.Handler = (*Proxy)(nil)
 
 // ServeHTTP implements http.Handler.
 func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	t, err := p.form(r)
-	var a access
+	t, a, err := p.admit(r, p.form)
 	if err == nil {
-		a, err = p.admit(r.Context(), t, r.Header)
-	}
-	if err == nil {
-		err = p.forward(w, r, t, a)
+		err = p.use(r.Context(), a, func(ctx context.Context, l *Lease, s Secret) error { return p.exchange(ctx, w, r, t, a, l, s) })
 	}
 	if err != nil {
 		p.refuse(w, r, t, err)

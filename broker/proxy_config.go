@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"cmp"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -101,8 +102,8 @@ func (p *Proxy) configure() (err error) {
 		return fmt.Errorf("broker: ProxyConfig.Timeout must be between 0 and %s", maxAnswer)
 	}
 	cfg.Upstream = &url.URL{Scheme: up.Scheme, Host: up.Host}
-	cfg.MaxRequest, cfg.MaxResponse = orDefault(cfg.MaxRequest, defaultRequest), orDefault(cfg.MaxResponse, defaultResponse)
-	cfg.Timeout, cfg.ProofAlgs = orDefault(cfg.Timeout, defaultAnswer), slices.Clone(cfg.ProofAlgs)
+	cfg.MaxRequest, cfg.MaxResponse = cmp.Or(cfg.MaxRequest, defaultRequest), cmp.Or(cfg.MaxResponse, defaultResponse)
+	cfg.Timeout, cfg.ProofAlgs = cmp.Or(cfg.Timeout, defaultAnswer), slices.Clone(cfg.ProofAlgs)
 	if cfg.TLS != nil {
 		cfg.TLS = cfg.TLS.Clone()
 	}
@@ -120,11 +121,4 @@ func (p *Proxy) configure() (err error) {
 	}
 	p.outward, err = passing("ResponseHeaders", outward, cfg.ResponseHeaders)
 	return err
-}
-
-func orDefault[T int64 | time.Duration](v, otherwise T) T {
-	if v == 0 {
-		return otherwise
-	}
-	return v
 }

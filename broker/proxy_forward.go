@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"strconv"
@@ -17,25 +18,8 @@ const askAgain = time.Second
 // past is a deadline that is over.
 var past = time.Unix(1, 0)
 
-// forward forwards a request that was let through. An error means that nothing was answered yet.
-func (p *Proxy) forward(w http.ResponseWriter, r *http.Request, t target, a access) error {
-	for again := true; ; again = false {
-		l, err := p.lease(r.Context(), a)
-		if err != nil {
-			return err
-		}
-		began := false
-		err = l.Use(r.Context(), func(ctx context.Context, s Secret) error {
-			began = true
-			return p.exchange(ctx, w, r, t, a, l, s)
-		})
-		if began || !again || !errors.Is(err, ErrOver) { // an old lease may be over where the token is not
-			return err
-		}
-	}
-}
-
-// exchange sends a request with the credential, and its answer back. The context ends with the lease.
+// exchange sends a request with the credential, and its answer back. The context ends with the lease. An error means that nothing
+// was answered yet.
 func (p *Proxy) exchange(ctx context.Context, w http.ResponseWriter, r *http.Request, t target, a access, l *Lease, s Secret) error {
 	ctx, cut := context.WithCancelCause(ctx)
 	defer cut(nil)
@@ -62,9 +46,7 @@ func (p *Proxy) exchange(ctx context.Context, w http.ResponseWriter, r *http.Req
 		return errNoAnswer
 	}
 	h := w.Header()
-	for name, values := range head {
-		h[name] = values
-	}
+	maps.Copy(h, head)
 	if ctx.Err() != nil {
 		clear(h)
 		return context.Cause(ctx)

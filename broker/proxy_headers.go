@@ -28,12 +28,11 @@ var outward = []string{
 
 // never are the headers that no configuration lets through: credentials and sessions, what belongs to one connection
 // (RFC 9110, section 7.6.1), what says how long a message is, and what makes of it another.
-var never = []string{
+var never = append([]string{
 	"Alt-Svc", "Authentication-Info", "Authorization", "Clear-Site-Data", "Connection", "Content-Length", "Cookie", "Cookie2", "Dpop", "Expect", "Forwarded",
 	"Host", "Http2-Settings", "Keep-Alive", "Proxy-Authenticate", "Proxy-Authentication-Info", "Proxy-Authorization", "Proxy-Connection", "Refresh",
-	"Set-Cookie", "Set-Cookie2", "Te", "Trailer", "Transfer-Encoding", "Upgrade", "Via", "Www-Authenticate",
-	"X-Http-Method-Override", "X-Http-Method", "X-Method-Override", "X-Original-Url", "X-Rewrite-Url",
-}
+	"Set-Cookie", "Set-Cookie2", "Te", "Trailer", "Transfer-Encoding", "Via", "Www-Authenticate",
+}, overrides...)
 
 // passing returns the headers that pass, more of them than those that always do.
 func passing(field string, always, more []string) ([]string, error) {

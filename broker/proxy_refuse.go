@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -84,11 +85,7 @@ func (p *Proxy) refuse(w http.ResponseWriter, r *http.Request, t target, err err
 		h.Set("Retry-After", strconv.FormatInt(retryAfter(err), 10))
 	}
 	p.logRefusal(r.Context(), t, no, err)
-	code := no.code
-	if code == "" {
-		code = "invalid_request"
-	}
-	body, _ := json.Marshal(map[string]string{"error": code, "error_description": no.why}) // texts of ours
+	body, _ := json.Marshal(map[string]string{"error": cmp.Or(no.code, "invalid_request"), "error_description": no.why}) // texts of ours
 	h.Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(no.status)
 	if r.Method != http.MethodHead {

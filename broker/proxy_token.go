@@ -56,32 +56,38 @@ func present(h http.Header) (presented, error) {
 
 // access is what a request may do.
 type access struct {
-	token presented
-	id    lineage.ID
-	route *route
-	proof tokenboundary.Credential // that was verified; zero for a bearer token
-	asked bool                     // the token is active
+	token   presented
+	id      lineage.ID
+	route   *route
+	proof   tokenboundary.Credential // that was verified; zero for a bearer token
+	asked   bool                     // the token is active
+	gateway *forwardAuth             // that the credential is delivered to; nil: it stays with the broker
 }
 
-// admit decides whether a request is let through: whose token it is, whether the token is proved, and whether it permits the
-// request. A proof is spent. That the token is active now is known only where that was asked; otherwise the lease says it.
-func (p *Proxy) admit(ctx context.Context, t target, h http.Header) (access, error) {
-	token, err := present(h)
+// admit decides whether a request is let through, for whoever asks in whichever way: which request it is, as read says, whose
+// token it is, whether the token is proved, and whether it permits the request. A proof is spent. That the token is active now
+// is known only where that was asked; otherwise the lease says it: see use.
+func (p *Proxy) admit(r *http.Request, read func(*http.Request) (target, error)) (target, access, error) {
+	t, err := read(r)
 	if err != nil {
-		return access{}, err
+		return t, access{}, err
 	}
-	k, asked, err := p.recognise(ctx, token.raw)
+	token, err := present(r.Header)
 	if err != nil {
-		return access{}, err
+		return t, access{}, err
 	}
-	a, err := p.permit(ctx, t, token, k)
+	k, asked, err := p.recognise(r.Context(), token.raw)
+	if err != nil {
+		return t, access{}, err
+	}
+	a, err := p.permit(r.Context(), t, token, k)
 	if err != nil && !asked { // whose token is dead is told nothing else
-		if _, dead := p.introspect(ctx, token.raw); dead != nil {
+		if _, dead := p.introspect(r.Context(), token.raw); dead != nil {
 			err = dead
 		}
 	}
 	a.asked = asked
-	return a, err
+	return t, a, err
 }
 
 // permit decides on what a token says.

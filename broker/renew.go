@@ -74,13 +74,7 @@ func (b *Broker) prolong(ctx context.Context, l *Lease) error {
 	if !ok {
 		return nil
 	}
-	issued, err := called(ctx, b, info, r.Renew)
-	var sealed []byte
-	if len(issued.Handle) > 0 { // of a failure too: it says what to take back
-		var failed error
-		sealed, failed = b.seal(ctx, info.ID, issued.Handle)
-		err = errors.Join(err, failed)
-	}
+	issued, sealed, err := b.issued(ctx, info, r.Renew)
 	if err == nil { // only what lives still is held: who was cut meanwhile is not prolonged
 		_, err = b.cfg.Governor.SetLease(ctx, b.cfg.Client, info.ID, tokenboundary.LeaseHeld, sealed)
 	}
@@ -108,9 +102,7 @@ func (b *Broker) unrenewed(ctx context.Context, info tokenboundary.Lease, handle
 		return nil
 	}
 	info.Handle = handle
-	_, late := called(ctx, b, info, func(ctx context.Context, l tokenboundary.Lease) (Issued, error) {
-		return Issued{}, b.cfg.Providers[l.Connection].Revoke(ctx, l)
-	})
+	late := b.revoke(ctx, info)
 	if errors.Is(err, tokenboundary.ErrConflict) {
 		err = nil // it was cut
 	}

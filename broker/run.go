@@ -3,6 +3,8 @@ package broker
 import (
 	"context"
 	"errors"
+	"iter"
+	"maps"
 	"sync"
 	"time"
 
@@ -153,14 +155,10 @@ func (b *Broker) known() map[lineage.ID]bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	out := map[lineage.ID]bool{}
-	for id := range b.held {
-		out[id] = true
-	}
-	for id := range b.unwanted {
-		out[id] = true
-	}
-	for id := range b.troubles {
-		out[id] = true
+	for _, ids := range []iter.Seq[lineage.ID]{maps.Keys(b.held), maps.Keys(b.unwanted), maps.Keys(b.troubles)} {
+		for id := range ids {
+			out[id] = true
+		}
 	}
 	return out
 }
@@ -172,8 +170,8 @@ func (b *Broker) forget(v *view) {
 			continue
 		}
 		b.drop(id)
-		b.unmark(b.unwanted, id)
 		b.mu.Lock()
+		delete(b.unwanted, id)
 		delete(b.troubles, id)
 		b.mu.Unlock()
 	}

@@ -50,9 +50,7 @@ func (b *Broker) Outstanding() Outstanding {
 func (b *Broker) takeBack(ctx context.Context, info tokenboundary.Lease) {
 	err := b.ending(ctx, &info)
 	if err == nil {
-		_, err = called(ctx, b, info, func(ctx context.Context, l tokenboundary.Lease) (Issued, error) {
-			return Issued{}, b.cfg.Providers[l.Connection].Revoke(ctx, l)
-		})
+		err = b.revoke(ctx, info)
 	}
 	if err == nil {
 		_, err = b.cfg.Governor.SetLease(ctx, b.cfg.Client, info.ID, tokenboundary.LeaseEnded, nil)
@@ -61,6 +59,14 @@ func (b *Broker) takeBack(ctx context.Context, info tokenboundary.Lease) {
 		err = nil // by another process
 	}
 	b.settle(ctx, info, err)
+}
+
+// revoke has the provider take the credential back. The handle is open.
+func (b *Broker) revoke(ctx context.Context, info tokenboundary.Lease) error {
+	_, err := called(ctx, b, info, func(ctx context.Context, l tokenboundary.Lease) (Issued, error) {
+		return Issued{}, b.cfg.Providers[l.Connection].Revoke(ctx, l)
+	})
+	return err
 }
 
 var errEnded = errors.New("broker: it has ended")

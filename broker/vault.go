@@ -139,10 +139,7 @@ func (v *Vault) fixed(ctx context.Context, path string, lease tokenboundary.Leas
 	if lease.Deliver {
 		return Issued{}, errStaticDelivered
 	}
-	r, err := v.call(ctx, http.MethodGet, path, nil)
-	if err == nil {
-		err = r.failure()
-	}
+	r, _, err := v.ask(ctx, http.MethodGet, path, nil)
 	if err != nil {
 		return Issued{}, err
 	}

@@ -45,7 +45,7 @@ func (a vaultAnswer) failure() error {
 		return nil
 	case a.status == http.StatusForbidden:
 		return vaultDenies("the vault does not permit it")
-	case a.status == http.StatusNotFound:
+	case a.missing():
 		return vaultDenies("the vault has nothing there")
 	case a.refused():
 		return vaultDenies("the vault refuses")
@@ -63,6 +63,14 @@ func (a vaultAnswer) says(why string) bool {
 	return a.refused() && slices.ContainsFunc(a.Errors, func(e string) bool { return strings.Contains(e, why) })
 }
 
+// missing reports whether the vault has nothing at the path.
+func (a vaultAnswer) missing() bool { return a.status == http.StatusNotFound }
+
+// saying returns what reports whether the vault refuses for the reason.
+func saying(why string) func(vaultAnswer) bool {
+	return func(a vaultAnswer) bool { return a.says(why) }
+}
+
 // call asks the vault something as the broker. Where the vault does not know the login any more, it logs in again, once.
 func (v *Vault) call(ctx context.Context, method, path string, body any) (vaultAnswer, error) {
 	token, err := v.logIn(ctx, "")
@@ -77,6 +85,19 @@ func (v *Vault) call(ctx context.Context, method, path string, body any) (vaultA
 		return vaultAnswer{}, err
 	}
 	return v.send(ctx, token.value, method, path, body)
+}
+
+// ask is call where any answer is a failure that is neither a success nor one of gone, by which it is known that something is not there.
+func (v *Vault) ask(ctx context.Context, method, path string, body any, gone ...func(vaultAnswer) bool) (a vaultAnswer, there bool, err error) {
+	a, err = v.call(ctx, method, path, body)
+	if err != nil {
+		return a, false, err
+	}
+	if slices.ContainsFunc(gone, func(is func(vaultAnswer) bool) bool { return is(a) }) {
+		return a, false, nil
+	}
+	err = a.failure()
+	return a, err == nil, err
 }
 
 // send sends a request, and returns any answer that is one of a vault.

@@ -25,34 +25,25 @@ func (v *Vault) place(of string, id lineage.ID) string {
 
 // note puts down the token that is made for a lease; once only. An empty accessor says that none will be.
 func (v *Vault) note(ctx context.Context, id lineage.ID, accessor string) error {
-	a, err := v.call(ctx, http.MethodPost, v.place("data", id), map[string]any{
+	_, noted, err := v.ask(ctx, http.MethodPost, v.place("data", id), map[string]any{
 		"options": map[string]int{"cas": 0}, "data": map[string]string{"accessor": accessor},
-	})
-	switch {
-	case err != nil:
-		return err
-	case a.says(noVersion):
+	}, saying(noVersion))
+	if err == nil && !noted {
 		return errNoted
 	}
-	return a.failure()
+	return err
 }
 
 var errNoted = errors.Join(tokenboundary.ErrDenied, PublicError("the lease is in the journal already: it was given up"))
 
 // noted returns what the journal says of a lease.
 func (v *Vault) noted(ctx context.Context, id lineage.ID) (accessor string, there bool, err error) {
-	a, err := v.call(ctx, http.MethodGet, v.place("data", id), nil)
-	if err != nil {
+	a, there, err := v.ask(ctx, http.MethodGet, v.place("data", id), nil, vaultAnswer.missing)
+	if err != nil || !there {
 		return "", false, err
 	}
-	if a.status == http.StatusNotFound {
-		return "", false, nil
-	}
 	var entry struct{ Data struct{ Accessor *string } }
-	switch {
-	case a.failure() != nil:
-		return "", false, a.failure()
-	case json.Unmarshal(a.Data, &entry) != nil || entry.Data.Accessor == nil:
+	if json.Unmarshal(a.Data, &entry) != nil || entry.Data.Accessor == nil {
 		return "", false, errVaultAnswer
 	}
 	return *entry.Data.Accessor, true, nil
@@ -82,10 +73,7 @@ func (v *Vault) found(ctx context.Context, lease tokenboundary.Lease) (h vaultHa
 
 // strike takes the entry of a lease out of the journal.
 func (v *Vault) strike(ctx context.Context, id lineage.ID) error {
-	a, err := v.call(ctx, http.MethodDelete, v.place("metadata", id), nil)
-	if err == nil && a.status != http.StatusNotFound {
-		err = a.failure()
-	}
+	_, _, err := v.ask(ctx, http.MethodDelete, v.place("metadata", id), nil, vaultAnswer.missing)
 	return err
 }
 
@@ -96,14 +84,9 @@ func (v *Vault) settled(ctx context.Context, scopes []string) error {
 	if err != nil {
 		return err
 	}
-	a, err := v.call(ctx, methodList, "sys/leases/lookup/"+path, nil)
-	switch {
-	case err != nil:
+	a, there, err := v.ask(ctx, methodList, "sys/leases/lookup/"+path, nil, vaultAnswer.missing)
+	if err != nil || !there {
 		return err
-	case a.status == http.StatusNotFound:
-		return nil
-	case a.failure() != nil:
-		return a.failure()
 	}
 	var list struct{ Keys []string }
 	if json.Unmarshal(a.Data, &list) != nil || len(list.Keys) == 0 {
@@ -122,14 +105,9 @@ func (v *Vault) settled(ctx context.Context, scopes []string) error {
 
 // alive returns nil if the vault has still to end a lease at some later time, or has ended it.
 func (v *Vault) alive(ctx context.Context, id string) error {
-	a, err := v.call(ctx, http.MethodPost, "sys/leases/lookup", map[string]string{"lease_id": id})
-	switch {
-	case err != nil:
+	a, there, err := v.lookup(ctx, id)
+	if err != nil || !there {
 		return err
-	case a.says(noLease):
-		return nil
-	case a.failure() != nil:
-		return a.failure()
 	}
 	var l struct {
 		ExpireTime *time.Time `json:"expire_time"`

@@ -77,12 +77,9 @@ func (v *Vault) token(ctx context.Context, lease tokenboundary.Lease, h *vaultHa
 		meta["task"] = lease.Task.String()
 	}
 	ends := strconv.FormatInt(life, 10) + "s"
-	a, err := v.call(ctx, http.MethodPost, "auth/token/create/"+v.cfg.TokenRole, map[string]any{
+	a, _, err := v.ask(ctx, http.MethodPost, "auth/token/create/"+v.cfg.TokenRole, map[string]any{
 		"ttl": ends, "explicit_max_ttl": ends, "display_name": "tokenboundary", "meta": meta,
 	})
-	if err == nil {
-		err = a.failure()
-	}
 	if err != nil {
 		return "", err
 	}
@@ -108,10 +105,7 @@ func (v *Vault) Renew(ctx context.Context, lease tokenboundary.Lease) (Issued, e
 	}
 	now := v.cfg.Clock.Now()
 	body := map[string]any{"lease_id": h.Lease, "increment": int64(h.Ends.Sub(now) / time.Second)}
-	a, err := v.call(ctx, http.MethodPost, "sys/leases/renew", body)
-	if err == nil {
-		err = a.failure()
-	}
+	a, _, err := v.ask(ctx, http.MethodPost, "sys/leases/renew", body)
 	if err == nil && (a.LeaseID != h.Lease || a.LeaseDuration < 1) {
 		err = errVaultAnswer
 	}
@@ -124,14 +118,9 @@ func (v *Vault) Renew(ctx context.Context, lease tokenboundary.Lease) (Issued, e
 // endToken ends the token of a lease, and with it, sooner or later, all that was made with it.
 func (v *Vault) endToken(ctx context.Context, accessor string) error {
 	for range 2 { // the second time it is not there any more
-		a, err := v.call(ctx, http.MethodPost, "auth/token/revoke-accessor", map[string]string{"accessor": accessor})
-		switch {
-		case err != nil:
+		_, there, err := v.ask(ctx, http.MethodPost, "auth/token/revoke-accessor", map[string]string{"accessor": accessor}, saying(noAccessor))
+		if err != nil || !there {
 			return err
-		case a.says(noAccessor):
-			return nil
-		case a.failure() != nil:
-			return a.failure()
 		}
 	}
 	return errors.Join(tokenboundary.ErrUnavailable, PublicError("the vault has not ended the token yet"))
@@ -139,23 +128,19 @@ func (v *Vault) endToken(ctx context.Context, accessor string) error {
 
 // endSecret ends a secret, of which the vault alone would do it when it comes to it.
 func (v *Vault) endSecret(ctx context.Context, id string) error {
-	a, err := v.call(ctx, http.MethodPost, "sys/leases/revoke", map[string]any{"lease_id": id, "sync": true})
-	if err == nil && !a.says(noLease) {
-		err = a.failure()
-	}
-	if err != nil {
+	if _, _, err := v.ask(ctx, http.MethodPost, "sys/leases/revoke", map[string]any{"lease_id": id, "sync": true}, saying(noLease)); err != nil {
 		return err
 	}
-	a, err = v.call(ctx, http.MethodPost, "sys/leases/lookup", map[string]string{"lease_id": id})
-	switch {
-	case err != nil:
-		return err
-	case a.says(noLease):
-		return nil
-	case a.failure() != nil:
-		return a.failure()
+	_, there, err := v.lookup(ctx, id)
+	if there {
+		return errVaultPending
 	}
-	return errVaultPending
+	return err
+}
+
+// lookup asks about a lease of the vault. One that has ended is not there.
+func (v *Vault) lookup(ctx context.Context, id string) (a vaultAnswer, there bool, err error) {
+	return v.ask(ctx, http.MethodPost, "sys/leases/lookup", map[string]string{"lease_id": id}, saying(noLease))
 }
 
 var errVaultPending = errors.Join(tokenboundary.ErrUnavailable, PublicError("the vault has not ended the secret yet"))

@@ -78,7 +78,7 @@ func (r *reader) proxy(v value) Proxy {
 		"upstream":         into(&p.Config.Upstream, r.upstream),
 		"ca_file":          into(&p.CA, r.existing),
 		"routes":           func(v value) { r.list(v, func(e value) { p.Config.Routes = append(p.Config.Routes, r.route(e)) }) },
-		"inject":           func(v value) { p.Config.Inject = r.inject(v) },
+		"inject":           into(&p.Config.Inject, r.texts),
 		"request_headers":  r.names(&p.Config.RequestHeaders),
 		"response_headers": r.names(&p.Config.ResponseHeaders),
 		"max_request":      into(&p.Config.MaxRequest, size),
@@ -115,12 +115,6 @@ func (r *reader) route(v value) (out broker.Route) {
 	r.object(v, fields{
 		"methods": r.names(&out.Methods), "path": into(&out.Path, r.text), "scopes": r.names(&out.Scopes),
 	}, "methods", "path", "scopes")
-	return out
-}
-
-func (r *reader) inject(v value) map[string]string {
-	out := map[string]string{}
-	r.mapping(v, func(name string, v value) { out[name] = r.text(v) })
 	return out
 }
 
