@@ -1,7 +1,7 @@
 // Gate governs a token endpoint of somebody else, in two ways: as a gate in front of it, for clients that ask through it,
 // and as the token hook of an Ory Hydra. It keeps its state in a file and takes its secrets from files:
 //
-//	go run ./examples/gate -upstream https://as.example/token -secrets DIR
+//	go run ./examples/gate -policies examples/gate/policies -data /tmp -upstream https://as.example/token -secrets DIR
 //
 // DIR holds bot.secret (what the client bot is known by here), bot.upstream.secret (what it is known by there), seal.secret
 // (what refresh tokens are sealed with) and hook.secret (what Hydra sends in the header Authorization).
