@@ -141,12 +141,13 @@ func (w *Watched) poll() {
 
 var errMoving = errors.New("policy: the directory changed while it was read")
 
+// load reads the directory, which has a look, and makes it what is in force. Where it changes while that gives way to decisions, it
+// is read again in a hurry, so that a large set which changes often comes into force all the same.
 func (w *Watched) load(look uint64, p *pace) error {
-	set, err := loadSet(os.DirFS(w.dir), w.set.Load().beside(&w.memory, p))
-	if err == nil && w.look(p) != look {
-		err = errMoving
-	} else {
-		w.loaded = look
+	set, err := w.read(look, p)
+	if errors.Is(err, errMoving) && p != nil {
+		w.seen = w.look(nil)
+		set, err = w.read(w.seen, nil)
 	}
 	if err != nil {
 		w.refusal.Store(&err)
@@ -160,6 +161,15 @@ func (w *Watched) load(look uint64, p *pace) error {
 		w.onChange(w.Version(), err)
 	}
 	return err
+}
+
+func (w *Watched) read(look uint64, p *pace) (*Set, error) {
+	set, err := loadSet(os.DirFS(w.dir), w.set.Load().beside(&w.memory, p))
+	if err == nil && w.look(p) != look {
+		return nil, errMoving
+	}
+	w.loaded = look
+	return set, err
 }
 
 // look sums up what the directory looks like from outside. What cannot be read looks different from everything else.

@@ -285,3 +285,13 @@ func TestADirectoryThatChangesWhileItIsReadIsNotTaken(t *testing.T) {
 	require.NoError(t, w.Err())
 	require.Equal(t, tokenboundary.Deny, w.effect(t))
 }
+
+// A change while reading gives way to decisions costs one more reading, which does not, and not the set.
+func TestADirectoryThatChangesDuringASlowReadingIsReadAgain(t *testing.T) {
+	w := watch(t, permits)
+	w.write(t, "crm.yaml", forbids)
+	require.NoError(t, w.load(w.look(nil)+1, &pace{}))
+	require.NoError(t, (<-w.changes).err)
+	require.NoError(t, w.Err())
+	require.Equal(t, tokenboundary.Deny, w.effect(t))
+}
