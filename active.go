@@ -19,7 +19,7 @@ func (g *Governor) Active(ctx context.Context, by Client, id lineage.ID) (State,
 	}
 	e, err := g.entryFor(ctx, by, id)
 	switch {
-	case errors.Is(err, ErrNotFound):
+	case errors.Is(err, ErrNotFound) && !errors.Is(err, ErrUnavailable):
 		return State{}, nil
 	case err != nil:
 		return State{}, err

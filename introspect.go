@@ -22,6 +22,8 @@ func (g *Governor) Introspect(ctx context.Context, by Client, raw string) (State
 	claims, id, no := g.signed(ctx, raw) // of no use to who may not ask
 	e, err := g.entryFor(ctx, by, id)
 	switch err = claims.backed(e, err); {
+	case errors.Is(err, ErrUnavailable): // whatever else it wraps
+		return State{}, err
 	case errors.Is(err, ErrNotFound) && errors.Is(no, ErrUnavailable):
 		return State{}, no
 	case errors.Is(err, ErrNotFound), errors.Is(err, errDiffers):

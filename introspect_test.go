@@ -3,6 +3,7 @@ package tokenboundary_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -59,10 +60,11 @@ func TestIntrospectionIsOneRead(t *testing.T) {
 		_, err = ask("crm", any)
 		require.ErrorIs(t, err, tb.ErrForbidden)
 	}
-	r.err = errors.New("connection lost")
-	for _, any := range []string{raw, "x"} {
-		s, err = ask("ops", any)
-		require.ErrorIs(t, err, tb.ErrUnavailable)
-		require.Equal(t, tb.State{}, s)
+	for _, r.err = range []error{errors.New("connection lost"), fmt.Errorf("table: %w", tb.ErrNotFound)} {
+		for _, any := range []string{raw, "x"} {
+			s, err = ask("ops", any)
+			require.ErrorIs(t, err, tb.ErrUnavailable)
+			require.Equal(t, tb.State{}, s)
+		}
 	}
 }

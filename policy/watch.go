@@ -88,7 +88,7 @@ func Watch(ctx context.Context, dir string, opts WatchOptions) (*Watched, error)
 			case <-ctx.Done():
 				return
 			case <-ticker.C:
-				w.poll()
+				w.poll(ctx)
 			}
 		}
 	}()
@@ -120,34 +120,39 @@ func (w *Watched) Reload(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	p := &pace{}
+	p := &pace{ctx: ctx}
 	now := w.look(p)
 	w.seen = now
-	return w.load(now, p)
+	return w.load(ctx, now, p)
 }
 
 // poll loads the directory if it has changed and has stopped changing.
-func (w *Watched) poll() {
+func (w *Watched) poll(ctx context.Context) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	p := &pace{}
+	p := &pace{ctx: ctx}
 	now := w.look(p)
 	settled := now == w.seen
 	w.seen = now
 	if settled && now != w.loaded {
-		w.load(now, p) //nolint:errcheck // kept for Err, logged, and told to OnChange
+		w.load(ctx, now, p) //nolint:errcheck // kept for Err, logged, and told to OnChange
 	}
 }
 
 var errMoving = errors.New("policy: the directory changed while it was read")
 
 // load reads the directory, which has a look, and makes it what is in force. Where it changes while that gives way to decisions, it
-// is read again in a hurry, so that a large set which changes often comes into force all the same.
-func (w *Watched) load(look uint64, p *pace) error {
+// is read again in a hurry, so that a large set which changes often comes into force all the same. After the end of the context
+// nothing does.
+func (w *Watched) load(ctx context.Context, look uint64, p *pace) error {
 	set, err := w.read(look, p)
 	if errors.Is(err, errMoving) && p != nil {
 		w.seen = w.look(nil)
 		set, err = w.read(w.seen, nil)
+	}
+	if ctx.Err() != nil {
+		w.loaded = 0 // whatever it looks like, it is to be loaded
+		return ctx.Err()
 	}
 	if err != nil {
 		w.refusal.Store(&err)

@@ -144,13 +144,13 @@ func TestAChangeIsLoadedOnlyWhenTheDirectoryHasSettled(t *testing.T) {
 	w := watch(t, permits)
 	for i := range 5 { // a tree that is still being copied
 		w.write(t, "crm.yaml", forbids+strings.Repeat("#", i))
-		w.poll()
+		w.poll(t.Context())
 		require.Empty(t, w.changes)
 	}
-	w.poll()
+	w.poll(t.Context())
 	require.NoError(t, (<-w.changes).err)
 	require.Equal(t, tokenboundary.Deny, w.effect(t))
-	w.poll()
+	w.poll(t.Context())
 	require.Empty(t, w.changes, "what is in force is not loaded again")
 }
 
@@ -179,8 +179,8 @@ func TestReload(t *testing.T) {
 	require.NoError(t, w.Reload(t.Context()))
 	require.Equal(t, change{version: first}, w.told(t))
 	require.NoError(t, w.Err())
-	w.poll()
-	w.poll()
+	w.poll(t.Context())
+	w.poll(t.Context())
 	require.Empty(t, w.changes, "what Reload has loaded is not loaded again")
 	require.NoError(t, w.Reload(t.Context()))
 	require.Equal(t, change{version: first}, w.told(t), "Reload loads what has not changed, too")
@@ -217,7 +217,7 @@ func TestCallsOfOnChangeDoNotOverlap(t *testing.T) {
 				if err := w.Reload(context.Background()); err != nil {
 					t.Errorf("reload: %v", err)
 				}
-				w.poll()
+				w.poll(t.Context())
 			}
 		})
 	}
@@ -276,7 +276,7 @@ controls: [c:1]
 func TestADirectoryThatChangesWhileItIsReadIsNotTaken(t *testing.T) {
 	w := watch(t, permits)
 	w.write(t, "crm.yaml", forbids)
-	require.ErrorIs(t, w.load(w.look(nil)+1, nil), errMoving) // it looked otherwise when reading began
+	require.ErrorIs(t, w.load(t.Context(), w.look(nil)+1, nil), errMoving) // it looked otherwise when reading began
 	require.ErrorIs(t, (<-w.changes).err, errMoving)
 	require.ErrorIs(t, w.Err(), errMoving)
 	require.Equal(t, tokenboundary.Allow, w.effect(t))
@@ -286,11 +286,25 @@ func TestADirectoryThatChangesWhileItIsReadIsNotTaken(t *testing.T) {
 	require.Equal(t, tokenboundary.Deny, w.effect(t))
 }
 
+// What ends while it is loaded changes nothing, and says so; the directory is loaded the next time.
+func TestALoadThatItsContextEndsIsNoLoad(t *testing.T) {
+	w := watch(t, permits)
+	w.write(t, "crm.yaml", forbids)
+	ended, end := context.WithCancel(t.Context())
+	end()
+	require.ErrorIs(t, w.load(ended, w.look(nil), &pace{ctx: ended}), context.Canceled)
+	require.NoError(t, w.Err(), "nothing was refused")
+	require.Empty(t, w.changes)
+	require.Equal(t, tokenboundary.Allow, w.effect(t))
+	require.NoError(t, w.next(t).err, "control: it is noticed as before")
+	require.Equal(t, tokenboundary.Deny, w.effect(t))
+}
+
 // A change while reading gives way to decisions costs one more reading, which does not, and not the set.
 func TestADirectoryThatChangesDuringASlowReadingIsReadAgain(t *testing.T) {
 	w := watch(t, permits)
 	w.write(t, "crm.yaml", forbids)
-	require.NoError(t, w.load(w.look(nil)+1, &pace{}))
+	require.NoError(t, w.load(t.Context(), w.look(nil)+1, &pace{ctx: t.Context()}))
 	require.NoError(t, (<-w.changes).err)
 	require.NoError(t, w.Err())
 	require.Equal(t, tokenboundary.Deny, w.effect(t))
