@@ -151,13 +151,19 @@ func (g *Governor) upright(c Client, need store.Unrevoked, marks []lineage.Mark)
 
 // entryFor is stands of a client and then entry, in one round trip; with the zero id nothing is found.
 func (g *Governor) entryFor(ctx context.Context, c Client, id lineage.ID) (store.Entry, error) {
-	need := g.standing(c)
-	found, marks, err := store.Look(ctx, g.cfg.Store, g.cfg.Issuer, []lineage.ID{id}, need.Selectors)
+	need, ids := g.standing(c), []lineage.ID{id}
+	if id.IsZero() {
+		ids = nil
+	}
+	found, marks, err := store.Look(ctx, g.cfg.Store, g.cfg.Issuer, ids, need.Selectors)
 	if err != nil {
 		return store.Entry{}, unavailable("store", err)
 	}
 	if err := g.upright(c, need, marks); err != nil {
 		return store.Entry{}, err
+	}
+	if id.IsZero() {
+		found = []store.Entry{{}}
 	}
 	return g.found(found[0], id)
 }
