@@ -22,15 +22,17 @@ type told struct {
 	store.Store
 	mode string
 
-	still sync.RWMutex // Commit has it alone
-	mu    sync.Mutex
-	ch    chan struct{}
+	still   sync.RWMutex // Commit has it alone
+	commits atomic.Int64
+	mu      sync.Mutex
+	ch      chan struct{}
 }
 
 func (s *told) Commit(ctx context.Context, txs []store.Tx) []error {
 	s.still.Lock()
 	errs := s.Store.Commit(ctx, txs)
 	s.still.Unlock()
+	s.commits.Add(1)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.ch != nil && s.mode != "deaf" {
@@ -71,7 +73,12 @@ func (s *told) Look(ctx context.Context, issuer string, ids []lineage.ID, sels [
 	}
 	switch s.mode {
 	case "torn":
-		runtime.Gosched()
+		marks, err := s.Revoked(ctx, issuer, sels)
+		for before, n := s.commits.Load(), 0; s.commits.Load() == before && n < 1000; n++ {
+			runtime.Gosched()
+		}
+		entries, err2 := s.Get(ctx, issuer, ids)
+		return entries, marks, errors.Join(err, err2)
 	case "blind":
 		sels = nil
 	case "lost":
