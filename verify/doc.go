@@ -1,8 +1,7 @@
 // Package verify is for resource servers. A Verifier decides whether a token of the boundary may be relied on at one
 // resource: it checks the signature, the audience and the times with the boundary's public keys, and whether the token was
 // revoked with what it knows of the boundary's revocation feed. It asks the boundary itself only where the token and the
-// feed together cannot answer. Require puts it in front of HTTP handlers, and RequireBy where the request says what it
-// takes; Reverify asks again about what goes on for longer; StepUp says how recent an authentication must be.
+// feed together cannot answer. Require puts it in front of HTTP handlers; StepUp says how recent an authentication must be.
 //
 // # What is known
 //

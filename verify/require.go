@@ -42,69 +42,24 @@ func (v *Verifier) Require(route Route) func(http.Handler) http.Handler {
 	}
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			p, c, err := v.enter(r)
+			p, err := present(r)
+			var c tokenboundary.Claims
+			if err == nil {
+				c, err = v.admit(r, p)
+			}
 			if err == nil {
 				err = v.permits(route, c)
 			}
 			if err != nil {
-				v.refuse(w, r, p, err, route.Scopes)
+				no := refused(err, p)
+				v.cfg.Logger.DebugContext(r.Context(), "request refused", "status", no.status, "error", no.code, "cause", err)
+				v.write(w, no, err, route.Scopes)
 				return
 			}
 			v.Used(c, route.Scopes...)
 			next.ServeHTTP(w, r.WithContext(WithClaims(r.Context(), c)))
 		})
 	}
-}
-
-// RequireBy is Require where what is required depends on what the request says. Route is called once its token is
-// verified, and never for a request that is refused before, so that nothing is read for nobody: it may read the body,
-// within a bound of its own, and put another one in its place. It finds the claims with ClaimsFrom. Where it returns
-// false, it has answered the request itself. It is called concurrently.
-//
-// However long that takes, the token is good when the handler is reached. Scopes are for the challenge to a request
-// without a token, which asks for them.
-func (v *Verifier) RequireBy(scopes []string, route func(http.ResponseWriter, *http.Request) (Route, bool)) func(http.Handler) http.Handler {
-	scopes = slices.Clone(scopes)
-	return func(next http.Handler) http.Handler {
-		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			p, c, err := v.enter(r)
-			if err != nil {
-				v.refuse(w, r, p, err, scopes)
-				return
-			}
-			r = r.WithContext(WithClaims(r.Context(), c))
-			needs, ok := route(w, r)
-			if !ok {
-				return
-			}
-			if err = v.stands(r.Context(), p.token, &c); err == nil {
-				err = v.permits(needs, c)
-			}
-			if err != nil {
-				v.refuse(w, r, p, err, needs.Scopes)
-				return
-			}
-			v.Used(c, needs.Scopes...)
-			next.ServeHTTP(w, r)
-		})
-	}
-}
-
-// enter verifies what a request presents.
-func (v *Verifier) enter(r *http.Request) (presented, tokenboundary.Claims, error) {
-	p, err := present(r)
-	if err != nil {
-		return p, tokenboundary.Claims{}, err
-	}
-	c, err := v.admit(r, p)
-	return p, c, err
-}
-
-// refuse answers a request with what an error stands for.
-func (v *Verifier) refuse(w http.ResponseWriter, r *http.Request, p presented, err error, scopes []string) {
-	no := refused(err, p)
-	v.cfg.Logger.DebugContext(r.Context(), "request refused", "status", no.status, "error", no.code, "cause", err)
-	v.write(w, no, err, scopes)
 }
 
 // admit verifies the token of a request, and its proof.

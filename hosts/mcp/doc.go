@@ -38,8 +38,8 @@
 //
 //   - Streamable HTTP only: a message over stdio has no token.
 //   - Batches of JSON-RPC are refused; the protocol has none since 2025-06-18.
-//   - A refusal of a token says nothing of the call that came with it, which was not read. HTTPClient makes an error of that
-//     call out of it; to another client of the SDK its connection is broken.
+//   - An open stream of a key-bound token ends with the token, and not with its revocation: nothing proves the key again. A
+//     call with it is refused like any other.
 //   - While it is not known what was revoked, new requests are judged by verify.Config.FeedLost; what runs already runs on.
 //   - The connection's own task carries the MCP session: when it is over, the client can no longer open, list or listen.
 package mcp

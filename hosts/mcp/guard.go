@@ -46,12 +46,11 @@ const extra = "tokenboundary"
 
 // Handler returns the streamable HTTP handler of the SDK for a server, behind the guard, and adds the receiving middleware to
 // the server that makes it work: call it once for each. A server that is reached any other way then refuses every
-// message. Opts may be nil; a body is never read without a limit, nor for a request whose token is refused.
+// message. Opts may be nil; a body is never read without a limit.
 //
 // A token is good for the whole of one HTTP request, and the MCP session is bound to its subject. A refusal has the status
-// and the challenge of verify.Verifier.Require. Where the token is good and does not suffice, the challenge has the scopes
-// that the call requires, and the body is a JSON-RPC error that fails the call and not the connection of the client. Where
-// the token is not good, nothing is read, and the JSON-RPC error has no id.
+// and the challenge of verify.Verifier.Require, with the scopes that the call requires, and for a call the body of a
+// JSON-RPC error, which fails that call and not the connection of the client.
 //
 // A token that is found revoked while its call runs, or a stream is open, ends it: the context of the tool is done, and
 // what it still returns is withheld. A stream that only listens also ends with its token.
@@ -69,23 +68,21 @@ func (g *Guard) Handler(server *mcp.Server, opts *mcp.StreamableHTTPOptions) htt
 }
 
 func (g *Guard) serve(inner http.Handler, limit int64, w http.ResponseWriter, r *http.Request) {
-	answer := &refusal{header: w.Header(), unread: r.Method == http.MethodPost}
-	raw, at := r.Header.Get("Authorization"), g.cfg.Verifier.State().Position
-	var wanted action
-	route := func(_ http.ResponseWriter, r *http.Request) (verify.Route, bool) {
-		var err error
-		if wanted, answer.id, err = look(w, r, limit); err != nil {
-			answer.not = true
-			unreadable(w, err)
-			return verify.Route{}, false
+	wanted, id, err := look(w, r, limit)
+	if err != nil {
+		status := http.StatusBadRequest
+		if tooLong := (*http.MaxBytesError)(nil); errors.As(err, &tooLong) {
+			status = http.StatusRequestEntityTooLarge
 		}
-		answer.unread = false
-		return g.cfg.route(wanted), true
+		http.Error(w, "the body cannot be read", status)
+		return
 	}
-	g.cfg.Verifier.RequireBy(g.cfg.Session.Scopes, route)(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+	answer := &refusal{header: w.Header()}
+	raw, at := r.Header.Get("Authorization"), g.cfg.Verifier.State().Position
+	g.cfg.Verifier.Require(g.cfg.route(wanted))(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		answer.not = true
 		claims, _ := verify.ClaimsFrom(r.Context())
-		a := &admission{guard: g, action: wanted, claims: claims, watch: g.watcher(raw, at)}
+		a := &admission{guard: g, action: wanted, claims: claims, watch: g.watcher(claims, raw, at)}
 		ctx := context.WithValue(r.Context(), admissionKey{}, a)
 		if r.Method == http.MethodGet {
 			var stop context.CancelFunc
@@ -94,20 +91,12 @@ func (g *Guard) serve(inner http.Handler, limit int64, w http.ResponseWriter, r 
 		}
 		inner.ServeHTTP(w, r.WithContext(ctx))
 	})).ServeHTTP(answer, r)
-	answer.send(w)
+	answer.send(w, id)
 }
 
-func unreadable(w http.ResponseWriter, err error) {
-	status := http.StatusBadRequest
-	if tooLong := (*http.MaxBytesError)(nil); errors.As(err, &tooLong) {
-		status = http.StatusRequestEntityTooLarge
-	}
-	http.Error(w, "the body cannot be read", status)
-}
-
-// look reads what a request wants, and leaves its body as it was.
+// look reads what a request wants, and leaves its body as it was. One that presents nothing is not read.
 func look(w http.ResponseWriter, r *http.Request, limit int64) (action, json.RawMessage, error) {
-	if r.Method != http.MethodPost {
+	if r.Method != http.MethodPost || r.Header.Get("Authorization") == "" {
 		return action{}, nil, nil
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))

@@ -5,16 +5,12 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
-	"crypto/sha256"
-	"encoding/base64"
 	"encoding/json"
 	"net/http"
 	"testing"
-	"time"
 
 	"github.com/benbjohnson/clock"
 	"github.com/go-jose/go-jose/v4"
-	"github.com/modelcontextprotocol/go-sdk/mcp"
 	"github.com/stretchr/testify/require"
 
 	"github.com/tokenboundary/tokenboundary/agent"
@@ -73,7 +69,7 @@ func TestKeyBoundTokensAreProvedAndNotShown(t *testing.T) {
 		require.Contains(t, a.challenge, `DPoP error="invalid_dpop_proof"`)
 		require.Len(t, w.reached(), 2)
 
-		// While a call runs nothing proves the key again, and news of others are no reason to end it.
+		// Nothing proves the key again while a call runs: news of others are no reason to end it.
 		plain, bound, other := make(chan error, 1), make(chan error, 1), w.task("report", all...)
 		go func() { _, err := use(w, s, task, "wait"); bound <- err }()
 		go func() { _, err := use(w, s, other, "wait"); plain <- err }()
@@ -84,58 +80,4 @@ func TestKeyBoundTokensAreProvedAndNotShown(t *testing.T) {
 		close(w.finish)
 		require.NoError(t, <-bound)
 	})
-}
-
-// proved are the headers of a GET with a key-bound token.
-func (w *world) proved(p prover, token string) http.Header {
-	w.Helper()
-	digest := sha256.Sum256([]byte(token))
-	proof, err := p.Prove(w.Context(), http.MethodGet, w.endpoint, base64.RawURLEncoding.EncodeToString(digest[:]))
-	require.NoError(w, err)
-	h := with("")
-	h.Set("Authorization", "DPoP "+token)
-	h.Set("DPoP", proof)
-	return h
-}
-
-// What a key-bound token was let through for ends with its revocation, though nothing proves the key again.
-func TestTheRevocationOfAKeyBoundTokenEndsWhatItIsUsedFor(t *testing.T) {
-	w := newWorld(t)
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	require.NoError(t, err)
-	p := prover{w.clock, key}
-	bind := func(c *agent.Config) { c.Prover = p }
-	listener, task := w.taskOf("alice", "listen", bind, "mcp"), w.taskOf("alice", "triage", bind, all...)
-	s := w.connect(func(c *governed.ClientConfig) { c.Connection = w.taskOf("alice", "connect", bind, "mcp") })
-	ended := w.listens(w.silent(listener), w.proved(p, w.token(listener, "mcp")))
-	called := make(chan error, 1)
-	t.Cleanup(func() { close(w.finish) }) // where the test fails
-	go func() { _, err := use(w, s, task, "wait"); called <- err }()
-	<-w.begun
-
-	w.revoke(lineage.SelectTask, task.TaskID().String())
-	w.until(func() bool { return len(called) > 0 })
-	require.ErrorContains(t, <-called, "not acceptable any more")
-	require.ErrorContains(t, w.reached()[0].ended, "not acceptable any more")
-	w.clock.Add(time.Second)
-	select {
-	case <-ended:
-		t.Fatal("the revocation of another task has ended the stream")
-	default:
-	}
-	w.revoke(lineage.SelectTask, listener.TaskID().String())
-	w.endsSoon(ended)
-}
-
-// silent opens an MCP session with the tokens of a task, and does not listen.
-func (w *world) silent(connection *agent.Session) *mcp.ClientSession {
-	w.Helper()
-	cfg := w.clientConfig()
-	cfg.Connection = connection
-	client, err := governed.HTTPClient(cfg)
-	require.NoError(w, err)
-	s, err := mcp.NewClient(&mcp.Implementation{Name: "bot", Version: "1"}, nil).Connect(w.Context(),
-		&mcp.StreamableClientTransport{Endpoint: w.endpoint, HTTPClient: client, DisableStandaloneSSE: true}, nil)
-	require.NoError(w, err)
-	return s
 }

@@ -38,24 +38,18 @@ func (a *admission) while(ctx context.Context, stream bool) (context.Context, co
 }
 
 // watcher returns what follows a token, from a position of the feed on, until its context ends. It looks when the feed has
-// something new, until that can be told, and at most once a pause: a busy feed costs every stream no more than that. The
-// token stays in here.
-func (g *Guard) watcher(header string, at uint64) func(context.Context, context.CancelCauseFunc) {
+// something new, and at most once a pause: a busy feed costs every stream no more than that. The token stays in here.
+func (g *Guard) watcher(claims tokenboundary.Claims, header string, at uint64) func(context.Context, context.CancelCauseFunc) {
 	_, raw, _ := strings.Cut(header, " ")
 	raw = strings.TrimLeft(raw, " ")
 	return func(ctx context.Context, dead context.CancelCauseFunc) {
 		v, at := g.cfg.Verifier, at
-		for {
+		for claims.Confirm == nil { // without a new proof, nothing verifies a token that is bound
 			if v.Await(ctx, at+1) != nil {
 				return
 			}
-			position := v.State().Position
-			switch err := v.Reverify(ctx, raw); {
-			case ctx.Err() != nil:
-				return
-			case err == nil:
-				at = position
-			case !errors.Is(err, tokenboundary.ErrUnavailable): // else it is asked again
+			at = v.State().Position
+			if _, err := v.Verify(ctx, raw); ctx.Err() == nil && err != nil && !errors.Is(err, tokenboundary.ErrUnavailable) {
 				dead(errDead)
 				return
 			}
