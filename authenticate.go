@@ -151,9 +151,10 @@ func (g *Governor) upright(c Client, need store.Unrevoked, marks []lineage.Mark)
 
 // entryFor is stands of a client and then entry, in one round trip; with the zero id nothing is found.
 func (g *Governor) entryFor(ctx context.Context, c Client, id lineage.ID) (store.Entry, error) {
-	need, ids := g.standing(c), []lineage.ID{id}
-	if id.IsZero() {
-		ids = nil
+	need := g.standing(c)
+	var ids []lineage.ID
+	if !id.IsZero() {
+		ids = []lineage.ID{id}
 	}
 	found, marks, err := store.Look(ctx, g.cfg.Store, g.cfg.Issuer, ids, need.Selectors)
 	if err != nil {
@@ -162,10 +163,7 @@ func (g *Governor) entryFor(ctx context.Context, c Client, id lineage.ID) (store
 	if err := g.upright(c, need, marks); err != nil {
 		return store.Entry{}, err
 	}
-	if id.IsZero() {
-		found = []store.Entry{{}}
-	}
-	return g.found(found[0], id)
+	return g.found(found, id)
 }
 
 // fallen says what a mark on c means for whatever it asks: blocked, it may nothing; an assertion from before a cut proves

@@ -78,15 +78,15 @@ func (g *Governor) entry(ctx context.Context, id lineage.ID) (store.Entry, error
 	if err != nil {
 		return store.Entry{}, unavailable("store", err)
 	}
-	return g.found(found[0], id)
+	return g.found(found, id)
 }
 
-// found returns e if it is the entry of this record.
-func (g *Governor) found(e store.Entry, id lineage.ID) (store.Entry, error) {
-	if id.IsZero() || e.Record.ID() != id || e.Record.Issuer != g.cfg.Issuer {
+// found returns the one entry of a reading, if it is that of this record.
+func (g *Governor) found(read []store.Entry, id lineage.ID) (store.Entry, error) {
+	if len(read) != 1 || read[0].Record.ID() != id || read[0].Record.Issuer != g.cfg.Issuer {
 		return store.Entry{}, fmt.Errorf("%w: record", ErrNotFound)
 	}
-	return e, nil
+	return read[0], nil
 }
 
 // stateOf returns what a record amounts to at now. Validity is derived here and nowhere stored: a record is active only if
